@@ -1,0 +1,76 @@
+import type { Readable } from 'node:stream'
+
+/** One stored object, as a listing or a write tells it. */
+export interface StoredObject {
+  /** Relative to the storage's prefix, `/`-separated, never with a leading `/`. */
+  key: string
+  bytes: number
+  modified: Date
+  /** The version that this write made or that is current; undefined where the storage keeps no versions. */
+  versionId?: string
+}
+
+export interface PutOptions {
+  /** An upper bound of the body's length: chooses part sizes so that the object fits in 1,000 parts. Default 1 GiB + 64 MiB. */
+  maxBytes?: number
+  /** Object Lock (COMPLIANCE) until then. Refused by a storage that cannot lock. */
+  lockUntil?: Date
+  storageClass?: string
+  signal?: AbortSignal
+}
+
+export interface GetOptions {
+  versionId?: string
+  /** First byte, 0-based. */
+  start?: number
+  signal?: AbortSignal
+}
+
+/** What one deletion came to. `retained`: a lock refused it; that is no error. */
+export interface Deletion {
+  key: string
+  versionId?: string
+  outcome: 'deleted' | 'retained' | 'failed'
+  reason?: string
+}
+
+/**
+ * Where backup sets are kept. Two implementations, one contract test suite. Every error that comes out is a
+ * LifeboatError whose remedy names the `storage`, `s3-endpoint` or credentials to look at; transient faults have been
+ * retried with back-off before that.
+ */
+export interface Storage {
+  /** As the user wrote it, without secrets: `s3://bucket/prefix`. */
+  readonly url: string
+  /** Whether writes can carry `lockUntil`. */
+  readonly canLock: boolean
+
+  /**
+   * Writes one object whole or not at all: a body that ends with an error, or an abort, leaves nothing under the key.
+   * A Buffer body is retried on transient faults; a stream body is retried part by part.
+   */
+  put(key: string, body: Buffer | AsyncIterable<Buffer>, options?: PutOptions): Promise<StoredObject>
+
+  /** The object's bytes. A connection lost midway is resumed at the byte it stopped. Missing: rejects with code `no-object`. */
+  get(key: string, options?: GetOptions): Promise<Readable>
+
+  /** The whole object; for small ones. Refuses more than `limit` bytes (default 64 MiB). */
+  read(key: string, options?: GetOptions & { limit?: number }): Promise<Buffer>
+
+  /** The object's facts, or undefined where there is none. */
+  head(key: string, options?: { versionId?: string }): Promise<StoredObject | undefined>
+
+  /** All objects whose key begins with `prefix`, in byte order of keys, however many. `after` skips keys up to it. */
+  list(prefix: string, options?: { after?: string; signal?: AbortSignal }): AsyncIterable<StoredObject>
+
+  /** The names one level below `prefix` (which ends in `/` or is empty) that are folders, without a trailing `/`. */
+  folders(prefix: string): Promise<string[]>
+
+  /** Deletes objects, by version where one is given; on versioned storage without a version id only a marker is set. */
+  delete(objects: readonly { key: string; versionId?: string }[]): Promise<Deletion[]>
+
+  /** Aborts multipart uploads (or removes temporary files) below `prefix` that were begun before `before`; how many. */
+  abortUploads(prefix: string, before: Date): Promise<number>
+
+  close(): void
+}
