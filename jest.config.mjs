@@ -12,4 +12,5 @@ export default {
   testMatch: ['**/*.test.ts'],
   maxWorkers: 2,
   testTimeout: 60_000,
+  reporters: ['default', '<rootDir>/scripts/lib/no-skips-reporter.mjs'],
 }

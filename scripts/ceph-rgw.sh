@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# A real S3 service for the tests: Ceph's object gateway on a cluster of one node whose disk is memory. It has multipart
+# uploads, versions, Object Lock and real signature checks, so a test that passes has convinced more than a mock.
+#
+#   ceph-rgw.sh start DIRECTORY [PORT]   DIRECTORY must not exist or be empty; free ports are found; takes about 12 s.
+#                                        Prints the endpoint. Access key "lifeboat", secret key "lifeboat-secret".
+#   ceph-rgw.sh stop DIRECTORY           stops what start started, by process id, and removes DIRECTORY
+#
+# Exit code 3: programs are missing; the message says how to install them.
+set -euo pipefail
+
+usage() {
+  echo 'usage: ceph-rgw.sh start DIRECTORY [PORT] | stop DIRECTORY' >&2
+  exit 2
+}
+
+require_programs() {
+  local missing=() program
+  for program in ceph ceph-mon ceph-osd radosgw radosgw-admin ceph-authtool monmaptool curl; do
+    command -v "$program" > /dev/null || missing+=("$program")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
+    echo "S3 for the tests needs: ${missing[*]}. Install it with:" >&2
+    echo '  sudo apt-get install --no-install-recommends ceph-mon ceph-osd radosgw ceph-common curl' >&2
+    echo 'or set LIFEBOAT_TEST_S3 to the endpoint of an S3 service (and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).' >&2
+    exit 3
+  fi
+}
+
+# A port that nobody listens on right now; connecting to it must fail.
+free_port() {
+  local port
+  while true; do
+    port=$((20000 + RANDOM % 12000))
+    (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null || break
+  done
+  echo "$port"
+}
+
+# No manager daemon: it only serves statistics, and costs 300 MB and a busy core. No authentication inside the cluster:
+# it listens on the loopback interface alone.
+write_configuration() {
+  cat > "$directory/ceph.conf" << CONFIGURATION
+[global]
+fsid = $cluster
+mon host = v1:127.0.0.1:$monitor_port
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+ms bind ipv6 = false
+auth cluster required = none
+auth service required = none
+auth client required = none
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 8
+osd crush chooseleaf type = 0
+mon allow pool size one = true
+mon max pg per osd = 1000
+mon data = $directory/mon
+osd data = $directory/osd
+osd objectstore = memstore
+memstore device bytes = 6442450944
+keyring = $directory/keyring
+run dir = $directory/run
+pid file = $directory/run/\$name.pid
+admin socket = $directory/run/\$name.asok
+log file = $directory/log/\$name.log
+rgw frontends = beast endpoint=127.0.0.1:$port
+rgw dns name = localhost
+CONFIGURATION
+}
+
+start_daemons() {
+  local configuration=(-c "$directory/ceph.conf")
+  monmaptool --create --fsid "$cluster" --addv a "[v1:127.0.0.1:$monitor_port]" "$directory/monmap"
+  ceph-authtool --create-keyring "$directory/keyring" --gen-key -n mon. --cap mon 'allow *'
+  ceph-mon "${configuration[@]}" --mkfs -i a --monmap "$directory/monmap" --keyring "$directory/keyring"
+  ceph-mon "${configuration[@]}" -i a
+  ceph "${configuration[@]}" osd create
+  ceph-osd "${configuration[@]}" -i 0 --mkfs --osd-uuid "$(cat /proc/sys/kernel/random/uuid)"
+  ceph-osd "${configuration[@]}" -i 0
+  radosgw "${configuration[@]}" -n client.rgw.a
+  curl --silent --show-error --fail --retry 60 --retry-delay 1 --retry-connrefused "http://127.0.0.1:$port/"
+  radosgw-admin "${configuration[@]}" user create --uid=lifeboat --display-name=lifeboat \
+    --access-key=lifeboat --secret-key=lifeboat-secret
+}
+
+start() {
+  require_programs
+  mkdir -p "$directory"
+  if [ -n "$(ls -A "$directory")" ]; then
+    echo "$directory is not empty" >&2
+    exit 2
+  fi
+  directory=$(cd "$directory" && pwd)
+  mkdir "$directory"/{mon,osd,run,log}
+  port=$1
+  [ -n "$port" ] || port=$(free_port)
+  monitor_port=$(free_port)
+  cluster=$(cat /proc/sys/kernel/random/uuid)
+  write_configuration
+  if ! (start_daemons) > "$directory/log/start.log" 2>&1; then
+    echo 'Ceph did not start:' >&2
+    tail -n 20 "$directory/log/start.log" >&2
+    stop
+    exit 1
+  fi
+  echo "http://127.0.0.1:$port"
+}
+
+# Only processes that still run with this directory's configuration: a process id may have been given to another.
+ours() {
+  tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -qF -- "-c $directory/ceph.conf"
+}
+
+stop() {
+  [ -f "$directory/ceph.conf" ] || return 0
+  directory=$(cd "$directory" && pwd)
+  local file pid
+  for file in "$directory"/run/*.pid; do
+    [ -f "$file" ] || continue
+    pid=$(cat "$file")
+    # Its disk is memory: there is nothing to save, and an orderly end of the storage daemon takes many seconds.
+    if ours "$pid"; then kill -KILL "$pid"; fi
+    while ours "$pid"; do sleep 0.05; done
+  done
+  rm -rf "$directory"
+}
+
+[ $# -ge 2 ] || usage
+directory=$2
+case $1 in
+  start) start "${3:-}" ;;
+  stop) stop ;;
+  *) usage ;;
+esac

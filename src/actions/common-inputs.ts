@@ -1,0 +1,128 @@
+import type { KeyObject } from 'node:crypto'
+import type { SetChoice } from '../backup-set/find.ts'
+import { parseSetId } from '../backup-set/layout.ts'
+import { parseVerifyKeys } from '../backup-set/signature.ts'
+import { type InputReader, linesOf, type Shape } from './inputs.ts'
+
+/** Where the backups are; every action asks for it. */
+export interface StorageInputs {
+  /** `s3://bucket/prefix` or `file:///path`, without a trailing slash. */
+  storage: string
+  /** The database's name in the storage; undefined: found out. */
+  database?: string
+  s3Endpoint?: string
+}
+
+/** Which set to read, and what opens it; verify and restore test ask for it. */
+export interface BackupInputs {
+  backup: SetChoice
+  /** The text of one or more age identities. */
+  identity?: string
+  /** Ed25519 public keys; empty: the signature is not checked. */
+  verifyKeys: KeyObject[]
+}
+
+const STORAGE_ACCEPTED = 's3://bucket, s3://bucket/prefix, or file:///absolute/path'
+
+const DATABASE_NAME: Shape = {
+  matches: (value) => /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(value),
+  problem: 'cannot be the name of a folder',
+  accepted: 'letters, digits and . _ - (at most 100, the first no . or -), such as shop-production',
+}
+
+/** Reads `storage`, `database` and `s3-endpoint`. */
+export function readStorageInputs(inputs: InputReader): StorageInputs {
+  const database = inputs.optional('database', DATABASE_NAME)
+  const s3Endpoint = readEndpoint(inputs)
+  return {
+    storage: readStorage(inputs),
+    ...(database !== undefined && { database }),
+    ...(s3Endpoint !== undefined && { s3Endpoint }),
+  }
+}
+
+/** Reads `backup`, `identity` and `verify-key`. */
+export function readBackupInputs(inputs: InputReader): BackupInputs {
+  const identity = inputs.secretText('identity')
+  // The key's checksum is checked where it is used; this catches what is no key at all, with everything else.
+  if (identity !== undefined && !looksLikeIdentities(identity)) {
+    inputs.reject('identity', 'is not an age identity', 'the text of an age key file: AGE-SECRET-KEY-1… lines')
+  }
+  return {
+    backup: readBackup(inputs),
+    ...(identity !== undefined && { identity }),
+    verifyKeys: readVerifyKeys(inputs),
+  }
+}
+
+function readStorage(inputs: InputReader): string {
+  const value = inputs.optional('storage')
+  if (value === undefined) inputs.reject('storage', 'is missing', STORAGE_ACCEPTED)
+  else if (/[@?]/.test(value)) {
+    // Perhaps credentials: nothing of it is shown.
+    inputs.reject('storage', 'holds credentials or options', `${STORAGE_ACCEPTED}; credentials in the AWS_* variables`)
+  } else if (!isStorageUrl(value)) inputs.reject('storage', 'is not a storage URL', STORAGE_ACCEPTED, value)
+  return (value ?? '').replace(/\/+$/, '')
+}
+
+function isStorageUrl(value: string): boolean {
+  const path = /^s3:\/\/[A-Za-z0-9][A-Za-z0-9._-]{1,254}(?:\/(.*))?$/.exec(value) ?? /^file:\/\/\/(.+)$/.exec(value)
+  if (path === null) return false
+  const rest = (path[1] ?? '').replace(/\/+$/, '')
+  return rest === '' || rest.split('/').every((name) => !['', '.', '..'].includes(name) && !/\p{Cc}/u.test(name))
+}
+
+function readEndpoint(inputs: InputReader): string | undefined {
+  const value = inputs.optional('s3-endpoint')
+  if (value === undefined) return undefined
+  const accepted = 'the URL of an S3 service, such as https://s3.example.org'
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  if (url && (url.username !== '' || url.password !== '' || url.search !== '')) {
+    inputs.reject('s3-endpoint', 'holds credentials or options', `${accepted}; credentials in the AWS_* variables`)
+  } else if (!url || !['http:', 'https:'].includes(url.protocol)) {
+    inputs.reject('s3-endpoint', 'is not a web address', accepted, value.includes('@') ? undefined : value)
+  }
+  return value.replace(/\/+$/, '')
+}
+
+function readBackup(inputs: InputReader): SetChoice {
+  const value = inputs.optional('backup') ?? 'latest'
+  if (value === 'latest' || value === 'proven') return { kind: value }
+  if (parseSetId(value)) return { kind: 'id', id: value }
+  const at = parseUtc(value)
+  if (at) return { kind: 'at', at }
+  inputs.reject(
+    'backup',
+    'names no backup',
+    'latest, proven, an id such as 20261122T021704Z-nightly-k3v9qa, or a UTC time such as 2026-11-22T02:17:04Z',
+    value,
+  )
+  return { kind: 'latest' }
+}
+
+/** A UTC time: `2026-11-22`, `2026-11-22 02:17`, `2026-11-22T02:17:04Z`. Other zones are refused, not guessed. */
+function parseUtc(text: string): Date | undefined {
+  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?Z?)?$/.exec(text)
+  if (!match) return undefined
+  const [, day, minute = '00:00', second = ':00'] = match
+  const date = new Date(`${day}T${minute}${second}Z`)
+  // Date rolls the 31st of February over to March.
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(`${day}T${minute}`) ? date : undefined
+}
+
+function readVerifyKeys(inputs: InputReader): KeyObject[] {
+  const text = inputs.optional('verify-key')
+  const accepted = 'Ed25519 public keys in PEM form, as `openssl pkey -in signing.pem -pubout` prints them'
+  if (text?.includes('PRIVATE KEY')) {
+    inputs.secretText('verify-key')
+    inputs.reject('verify-key', 'is a private key', `${accepted}; only action-dump needs the private one`)
+    return []
+  }
+  const problem = 'is not an Ed25519 public key in PEM form'
+  return inputs.parsed('verify-key', text, parseVerifyKeys, { problem, accepted }) ?? []
+}
+
+function looksLikeIdentities(text: string): boolean {
+  const lines = linesOf(text)
+  return lines.length > 0 && lines.every((line) => /^AGE-SECRET-KEY-[A-Z0-9-]{20,}$/.test(line))
+}

@@ -1,0 +1,246 @@
+import { rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import type { Contents, Evidence } from '../backup-set/documents.ts'
+import { stateOf, writeEvidence } from '../backup-set/evidence.ts'
+import type { Catalog } from '../backup-set/find.ts'
+import { type OpenSet, openSet, readContents } from '../backup-set/open-set.ts'
+import { LifeboatError, messageOf } from '../base/errors.ts'
+import { type CheckResult, type Verdict, verdictOf } from '../base/findings.ts'
+import { systemClock } from '../base/ports.ts'
+import { isDamage } from '../checks/check.ts'
+import { runMain } from '../github/run-main.ts'
+import type { Runner } from '../github/runner.ts'
+import { type ScratchCluster, startScratchCluster, stopScratchCluster } from '../postgres/scratch-cluster.ts'
+import { findTools, type PostgresTools } from '../postgres/tools.ts'
+import type { RestoreTestReport } from '../reports/report.ts'
+import { type Examination, examine } from '../restore/examine.ts'
+import { describeLoad, restoreSet } from '../restore/restore.ts'
+import { checkTargets } from '../restore/targets.ts'
+import { runAssertions, runUserCommand } from '../restore/user-checks.ts'
+import type { Storage } from '../storage/storage.ts'
+import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
+import { findBackup } from './find-backup.ts'
+import { type RestoreTestInputs, readRestoreTestInputs } from './restore-test-inputs.ts'
+import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
+
+await runMain('action-restore-test', {
+  main: (runner) => {
+    const test = new RestoreTest(runner)
+    return reporting(runner, test.report, () => test.run(), verdictOn)
+  },
+  post: async (runner) => {
+    const directory = runner.state('cluster')
+    if (directory !== '') await stopScratchCluster({ directory })
+    await rm(runner.temp, { recursive: true, force: true })
+  },
+})
+
+/** What is wrong with the set is a result; anything else kept it from being tested. */
+function verdictOn(error: unknown): Verdict {
+  const code = (error as { code?: unknown }).code
+  return isDamage(error) || code === 'no-set' || code === 'pg-restore-failed' ? 'failed' : 'unverified'
+}
+
+/** The set under test, opened. */
+interface Subject {
+  catalog: Catalog
+  set: OpenSet
+  contents: Contents
+  identities: AgeIdentity[]
+}
+
+class RestoreTest {
+  readonly report: RestoreTestReport
+  readonly #runner: Runner
+  readonly #stage: RunStage
+  readonly #began = systemClock.now().getTime()
+
+  constructor(runner: Runner) {
+    this.#runner = runner
+    this.report = {
+      ...startReport(runner),
+      kind: 'restore-test',
+      rtoTarget: 0,
+      rpoTarget: 0,
+      stages: [],
+      tablesProven: 0,
+      rowsProven: 0,
+      tables: [],
+    }
+    this.#stage = stageRunner(runner, this.report.stages, systemClock)
+  }
+
+  async run(): Promise<void> {
+    const inputs = readRestoreTestInputs(this.#runner, availableParallelism())
+    Object.assign(this.report, { rtoTarget: inputs.rtoTarget, rpoTarget: inputs.rpoTarget })
+    const storage = await openStorageOf(this.#runner, inputs, this.report)
+    try {
+      const subject = await this.#stage('choose', 'Choose and open the set', () => this.#open(storage, inputs))
+      await this.#test(storage, subject, inputs)
+    } finally {
+      storage.close()
+    }
+  }
+
+  async #open(storage: Storage, inputs: RestoreTestInputs): Promise<Subject> {
+    const identities = inputs.identity === undefined ? [] : parseIdentities(inputs.identity)
+    const { catalog, head } = await findBackup(storage, inputs, this.report)
+    if (head.content !== 'whole') {
+      throw new LifeboatError(
+        'partial-set',
+        `The set ${head.id} is partial (${head.content}): it cannot bring a database back by itself`,
+        'Give the id of a whole set as `backup`, or `latest`.',
+      )
+    }
+    this.report.takenAt = head.takenAt
+    // Before any PostgreSQL tool reads a byte: a crafted archive can run code in pg_restore.
+    const set = await openSet(storage, head, inputs.verifyKeys)
+    const contents = await readContents(set, identities, this.#runner.signal)
+    this.#runner.log.info(`set ${head.id}: ${describeLoad(contents)}`)
+    return { catalog, set, contents, identities }
+  }
+
+  async #test(storage: Storage, subject: Subject, inputs: RestoreTestInputs): Promise<void> {
+    const { report } = this
+    const { log, signal, context } = this.#runner
+    const tools = await this.#stage('tools', 'Server and tools', () => {
+      const packageCache = !context.isPullRequest
+      const { serverMajor: major } = subject.set.manifest.source
+      return findTools({ major, need: 'server', env: process.env, log, signal, install: true, packageCache })
+    })
+    const cluster = await this.#stage('server', 'Scratch server', () => this.#startCluster(tools))
+    report.serverVersion = tools.version
+    try {
+      const { url, proven } = await this.#restore(subject, cluster, tools, inputs)
+      const kept = inputs.keepRunning
+      if (kept) {
+        this.#runner.mask(cluster.password)
+        report.databaseUrl = url
+      }
+      await this.#conclude(storage, subject, inputs, proven)
+      if (kept) await cluster.detach()
+    } finally {
+      if (report.databaseUrl === undefined || signal.aborted) await cluster.stop()
+    }
+  }
+
+  async #startCluster(tools: PostgresTools): Promise<ScratchCluster> {
+    const { temp, log, signal } = this.#runner
+    const cluster = await startScratchCluster({
+      tools,
+      parent: temp,
+      log,
+      signal,
+      env: process.env,
+      onDirectory: (directory) => this.#runner.saveState('cluster', directory),
+    })
+    this.#runner.mask(cluster.password)
+    return cluster
+  }
+
+  /** Restores, proves, and asks what the user wants to be asked. `proven`: the checks that speak of the set itself. */
+  async #restore(
+    { set, contents, identities }: Subject,
+    cluster: ScratchCluster,
+    tools: PostgresTools,
+    inputs: RestoreTestInputs,
+  ): Promise<{ url: string; proven: CheckResult[] }> {
+    const { report } = this
+    const { temp, log, signal } = this.#runner
+    const { jobs } = inputs
+    const stage = this.#stage
+    const began = systemClock.now().getTime()
+    const restored = await restoreSet({ set, contents, identities, cluster, tools, temp, jobs, log, signal, stage })
+    report.restoreSeconds = (systemClock.now().getTime() - began) / 1_000
+    const { target, archive, errors, refusedSettings } = restored
+    const { toc } = archive
+    const clock = systemClock
+    const examination = await stage('proof', 'Proof', () =>
+      examine({ contents, toc, target, errors, refusedSettings, jobs, clock, signal }),
+    )
+    report.rtoSeconds = (clock.now().getTime() - this.#began) / 1_000
+    this.#noteTables(examination)
+    const url = cluster.url(target.settings.database)
+    const { command } = inputs
+    const proven = [signatureCheck(set), ...examination.checks]
+    report.checks.push(
+      ...proven,
+      await stage('assertions', 'Assertions', () => runAssertions(target, inputs.assertions, clock)),
+      await runUserCommand(
+        command === undefined ? undefined : { command, url, target, env: process.env, clock, log, signal },
+      ),
+    )
+    return { url, proven }
+  }
+
+  #noteTables({ tables }: Examination): void {
+    const { report } = this
+    const equal = tables.filter(({ status }) => status === 'equal')
+    report.tables = tables
+    report.tablesProven = equal.length
+    report.rowsProven = equal.reduce((sum, { rows }) => sum + rows, 0)
+  }
+
+  async #conclude(
+    storage: Storage,
+    subject: Subject,
+    inputs: RestoreTestInputs,
+    proven: readonly CheckResult[],
+  ): Promise<void> {
+    const { report } = this
+    const verdict = verdictOf(proven)
+    const rpoSeconds = rpoOf(subject, verdict)
+    if (rpoSeconds !== undefined) report.rpoSeconds = rpoSeconds
+    const { rtoTarget, rpoTarget } = inputs
+    report.checks.push(...checkTargets({ rtoSeconds: report.rtoSeconds ?? 0, rtoTarget, rpoSeconds, rpoTarget }))
+    await this.#record(storage, subject.set, verdict, proven)
+    report.verdict = verdictOf(report.checks)
+  }
+
+  async #record(storage: Storage, set: OpenSet, verdict: Verdict, proven: readonly CheckResult[]): Promise<void> {
+    const { report } = this
+    const { database, id } = set.head
+    const evidence: Evidence = {
+      kind: 'pg-lifeboat evidence',
+      format: 1,
+      database,
+      id,
+      test: 'restore-test',
+      verdict,
+      at: systemClock.now().toISOString(),
+      seconds: (systemClock.now().getTime() - this.#began) / 1_000,
+      manifestSha256: set.manifestSha256,
+      checks: proven.map(({ id: check, status, summary }) => ({ id: check, status, summary })),
+      rowsProven: report.rowsProven,
+      ...(report.rtoSeconds !== undefined && { rtoSeconds: report.rtoSeconds }),
+      ...(report.rpoSeconds !== undefined && { rpoSeconds: report.rpoSeconds }),
+      ...(report.runUrl !== undefined && { run: report.runUrl }),
+    }
+    this.#runner.signal.throwIfAborted()
+    try {
+      await writeEvidence(storage, evidence)
+    } catch (error) {
+      if (!(error instanceof LifeboatError)) throw error
+      report.findings.push({
+        severity: 'warning',
+        message: `What this run found could not be recorded in the storage: ${messageOf(error)}`,
+        remedy: 'Let these credentials write below evidence/: without the record this set does not count as proven.',
+      })
+    }
+  }
+}
+
+function signatureCheck({ signature }: OpenSet): CheckResult {
+  const common = { id: 'signature', title: 'The signature is by a known key', findings: [], seconds: 0 }
+  if (signature === 'checked') return { ...common, status: 'passed', summary: 'made by a key in verify-key' }
+  const summary = signature === 'none' ? 'the set is not signed' : 'signed, but no verify-key was given'
+  return { ...common, status: 'not run', summary }
+}
+
+/** Age of the newest proven set: what a loss of production would cost now. This run may just have proven it. */
+function rpoOf({ catalog, set }: Subject, verdict: Verdict): number | undefined {
+  const newest = catalog.sets.find(({ id }) =>
+    id === set.head.id ? verdict === 'passed' : stateOf(id, catalog.evidence) === 'proven',
+  )
+  return newest === undefined ? undefined : (systemClock.now().getTime() - newest.takenAt.getTime()) / 1_000
+}

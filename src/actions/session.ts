@@ -1,0 +1,108 @@
+import { LifeboatError } from '../base/errors.ts'
+import type { Verdict } from '../base/findings.ts'
+import { type Clock, systemClock } from '../base/ports.ts'
+import { formatDuration } from '../base/units.ts'
+import type { Runner } from '../github/runner.ts'
+import { renderLogLines, renderSummary } from '../reports/render.ts'
+import type { Report, ReportBase, StageTime } from '../reports/report.ts'
+import { openStorage } from '../storage/open.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { StorageInputs } from './common-inputs.ts'
+import { outputsOf } from './outputs.ts'
+
+/** Runs one stage in a group of the log and notes how long it took. */
+export type RunStage = <T>(id: string, title: string, work: () => Promise<T>) => Promise<T>
+
+/** What every report begins with; a run that ends early leaves the rest as it is here. */
+export function startReport(runner: Runner): ReportBase {
+  const { runUrl } = runner.context
+  return {
+    format: 1,
+    verdict: 'unverified',
+    database: 'unknown',
+    storage: '',
+    startedAt: systemClock.now().toISOString(),
+    seconds: 0,
+    checks: [],
+    findings: [],
+    ...(runUrl !== undefined && { runUrl }),
+  }
+}
+
+/** Times stages into `stages`, in the order in which they ended. */
+export function stageRunner(runner: Runner, stages: StageTime[], clock: Clock): RunStage {
+  return async (id, title, work) => {
+    runner.signal.throwIfAborted()
+    const began = clock.now().getTime()
+    return runner.log.group(title, async () => {
+      const value = await work()
+      const seconds = (clock.now().getTime() - began) / 1_000
+      stages.push({ id, title, seconds })
+      runner.log.info(`${title}: ${formatDuration(seconds)}`)
+      return value
+    })
+  }
+}
+
+/**
+ * Runs the body of an action and, however it ends, tells what the report then says: outputs, summary, JSON, log. An
+ * expected failure becomes part of the report first; `verdictOn` says what it makes of the verdict. Rethrows.
+ */
+export async function reporting<R extends Report>(
+  runner: Runner,
+  report: R,
+  body: (report: R) => Promise<void>,
+  verdictOn: (error: unknown) => Verdict = () => 'failed',
+): Promise<Verdict> {
+  const began = systemClock.now().getTime()
+  try {
+    await body(report)
+  } catch (error) {
+    report.verdict = verdictOn(error)
+    if (error instanceof LifeboatError) {
+      report.error = { code: error.code, message: error.message, remedy: error.remedy }
+    } else {
+      const remedy = 'This is a defect in pg-lifeboat: please report it with the log.'
+      report.error = { code: 'defect', message: 'The run ended with an unexpected error', remedy }
+    }
+    throw error
+  } finally {
+    report.seconds = (systemClock.now().getTime() - began) / 1_000
+    publishReport(runner, report)
+  }
+  return report.verdict
+}
+
+function publishReport(runner: Runner, report: Report): void {
+  const redacted = runner.redact(report)
+  for (const line of renderLogLines(redacted)) runner.log.info(line)
+  runner.writeSummary(renderSummary(redacted))
+  for (const [name, value] of Object.entries(outputsOf(report, runner.writeReport(report)))) {
+    runner.setOutput(name, value)
+  }
+  for (const check of redacted.checks) {
+    if (check.status !== 'failed' && check.status !== 'unverified') continue
+    const [worst] = check.findings.filter(({ severity }) => severity === 'failure')
+    const remedy = worst?.remedy === undefined ? '' : `\n→ ${worst.remedy}`
+    runner.annotate('error', check.title, `${worst?.message ?? check.summary}${remedy}`)
+  }
+}
+
+/** Opens the storage of the inputs; warns where what is written would not outlive the job. */
+export async function openStorageOf(runner: Runner, inputs: StorageInputs, report: Report): Promise<Storage> {
+  const storage = await openStorage(inputs.storage, {
+    env: process.env,
+    log: runner.log,
+    clock: systemClock,
+    ...(inputs.s3Endpoint !== undefined && { endpoint: inputs.s3Endpoint }),
+  })
+  report.storage = storage.url
+  if (runner.context.isHosted && storage.url.startsWith('file:')) {
+    report.findings.push({
+      severity: 'warning',
+      message: `${storage.url} lies on the runner’s own disk, which vanishes with the job`,
+      remedy: 'Use an s3:// storage; a file:// storage is for self-hosted runners and for trying things out.',
+    })
+  }
+  return storage
+}

@@ -1,0 +1,148 @@
+import { rm } from 'node:fs/promises'
+import type { Evidence, Head } from '../backup-set/documents.ts'
+import { listEvidence, stateOf, writeEvidence } from '../backup-set/evidence.ts'
+import { parseSetId } from '../backup-set/layout.ts'
+import { type OpenSet, openSet } from '../backup-set/open-set.ts'
+import { LifeboatError, messageOf } from '../base/errors.ts'
+import { verdictOf } from '../base/findings.ts'
+import { systemClock } from '../base/ports.ts'
+import { type CheckContext, isDamage, runChecks } from '../checks/check.ts'
+import { CHECKS } from '../checks/modes.ts'
+import { type Reading, readEverything } from '../checks/reading.ts'
+import { runMain } from '../github/run-main.ts'
+import type { Runner } from '../github/runner.ts'
+import type { SetFacts, VerifyReport } from '../reports/report.ts'
+import type { Storage } from '../storage/storage.ts'
+import { parseIdentities } from '../streams/age.ts'
+import { findBackup } from './find-backup.ts'
+import { openStorageOf, reporting, startReport } from './session.ts'
+import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
+
+await runMain('action-verify', {
+  main: (runner) =>
+    reporting(
+      runner,
+      { ...startReport(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 } as VerifyReport,
+      (report) => verify(runner, report),
+      // There is no backup, or it is damaged: that is a result. Anything else kept us from looking.
+      (error) => (isDamage(error) || (error as { code?: string }).code === 'no-set' ? 'failed' : 'unverified'),
+    ),
+  post: (runner) => rm(runner.temp, { recursive: true, force: true }),
+})
+
+async function verify(runner: Runner, report: VerifyReport): Promise<void> {
+  const inputs = readVerifyInputs(runner)
+  report.mode = inputs.mode
+  const identities = inputs.identity === undefined ? [] : parseIdentities(inputs.identity)
+  const storage = await openStorageOf(runner, inputs, report)
+  try {
+    const { catalog, head } = await findBackup(storage, inputs, report)
+    report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
+    const opened = once(() => openSet(storage, head, inputs.verifyKeys))
+    const reading = once(async () => readEverything(await opened(), identities, runner.signal))
+    const context: CheckContext = {
+      storage,
+      catalog,
+      head,
+      newest: inputs.backup.kind === 'latest',
+      state: stateOf(head.id, catalog.evidence),
+      identities,
+      verifyKeys: inputs.verifyKeys,
+      ...limitsOf(inputs),
+      clock: systemClock,
+      log: runner.log,
+      signal: runner.signal,
+      openSet: opened,
+      reading,
+    }
+    report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () =>
+      runChecks(CHECKS, inputs.mode, context),
+    )
+    report.verdict = verdictOf(report.checks)
+    await describe(report, head, opened)
+    if (inputs.mode === 'integrity') await record(runner, storage, report, head, await reading().catch(() => undefined))
+    report.state = stateOf(head.id, await listEvidence(storage, head.database, head.id))
+  } finally {
+    storage.close()
+  }
+}
+
+function limitsOf({ maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }: VerifyInputs) {
+  return { maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }
+}
+
+async function describe(report: VerifyReport, head: Head, opened: () => Promise<OpenSet>): Promise<void> {
+  const set = await opened().catch(() => undefined)
+  const signature = set === undefined ? 'wrong' : SIGNATURES[set.signature]
+  const { tables, rows, plainBytes, storedBytes, parts } = head.totals
+  report.set = {
+    takenAt: head.takenAt,
+    label: parseSetId(head.id)?.label ?? '',
+    whole: head.content === 'whole',
+    serverVersion: set?.manifest.source.serverVersion ?? 'unknown',
+    tables,
+    rows,
+    plainBytes,
+    storedBytes,
+    parts,
+    encrypted: set?.encrypted ?? false,
+    signature,
+  }
+}
+
+const SIGNATURES: Record<OpenSet['signature'], SetFacts['signature']> = {
+  checked: 'verified',
+  unchecked: 'not checked',
+  none: 'none',
+}
+
+/** Keeps what an integrity check found, beside the set. Without an identity it says nothing of what is inside. */
+async function record(
+  runner: Runner,
+  storage: Storage,
+  report: VerifyReport,
+  head: Head,
+  reading: Reading | undefined,
+): Promise<void> {
+  report.bytesRead = reading?.bytesRead ?? 0
+  const readInside = reading?.inside !== undefined
+  if (!readInside && reading !== undefined && reading.damage.length === 0) {
+    report.limitation = 'The backup is encrypted and no identity was given: its contents were not read.'
+  }
+  const evidence: Evidence = {
+    kind: 'pg-lifeboat evidence',
+    format: 1,
+    database: head.database,
+    id: head.id,
+    test: readInside || report.verdict === 'failed' ? 'integrity' : 'stored-bytes',
+    verdict: report.verdict,
+    at: systemClock.now().toISOString(),
+    seconds: report.checks.reduce((sum, { seconds }) => sum + seconds, 0),
+    manifestSha256: head.manifest.sha256,
+    checks: report.checks.map(({ id, status, summary }) => ({ id, status, summary })),
+    ...(report.runUrl !== undefined && { run: report.runUrl }),
+  }
+  await keepEvidence(runner, storage, report, evidence)
+}
+
+async function keepEvidence(runner: Runner, storage: Storage, report: VerifyReport, evidence: Evidence): Promise<void> {
+  runner.signal.throwIfAborted()
+  try {
+    await writeEvidence(storage, evidence)
+  } catch (error) {
+    if (!(error instanceof LifeboatError)) throw error
+    report.findings.push({
+      severity: 'warning',
+      message: `What this run found could not be recorded in the storage: ${messageOf(error)}`,
+      remedy: 'Let these credentials write below evidence/: without the record this set is never proven.',
+    })
+  }
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined
+  return () => {
+    result ??= work()
+    return result
+  }
+}

@@ -1,0 +1,121 @@
+import { formatBytes, formatCount } from '../base/units.ts'
+
+export const RESTORE_GUIDE_NAME = 'RESTORE.md'
+
+/** The part with the archive that makes roles and settings, without the sealing's suffix. */
+export const PREPARE_NAME = 'prepare.dat'
+
+export interface RestoreGuideFacts {
+  database: string
+  id: string
+  takenAt: string
+  serverMajor: number
+  encrypted: boolean
+  signed: boolean
+  plainBytes: number
+  storedBytes: number
+  rows: number
+  tables: number
+  encoding: string
+  localeProvider: string
+  collate: string
+  ctype: string
+  locale: string | null
+  /** Session settings under which the rows are text. */
+  pins: readonly (readonly [string, string])[]
+}
+
+/**
+ * RESTORE.md: how to restore this very set with age, zstd, tar and pg_restore alone. Its one `sh` block runs as it
+ * stands; it avoids pipes, since `sh` would not notice a failure in the middle of one.
+ */
+export function renderRestoreGuide(facts: RestoreGuideFacts): string {
+  const age = facts.encrypted ? ', `age`' : ''
+  const identity = facts.encrypted
+    ? '\n- `AGE_IDENTITY`: the path of the file with the age identity (a line that begins with `AGE-SECRET-KEY-1`)'
+    : ''
+  return `# Restoring ${facts.database} as of ${facts.takenAt}
+
+This folder is the backup set \`${facts.id}\`: ${formatCount(facts.tables)} tables, ${formatCount(facts.rows)} rows, ${formatBytes(facts.storedBytes)} stored.
+It needs \`zstd\`, \`tar\`${age} and the \`pg_restore\` of PostgreSQL ${facts.serverMajor} or newer, and nothing else.
+${signatureAdvice(facts.signed)}
+1. Download the whole folder, and go into it.
+2. Make an empty database on a server of PostgreSQL ${facts.serverMajor}, as a superuser or as the role that shall own everything:
+   \`${createDatabase(facts)}\`
+3. Set:
+   - \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\` (or \`PGPASSFILE\`) and \`PGDATABASE\`: the empty database${identity.replace('\n', '\n   ')}
+   - \`TMPDIR\`, if \`/tmp\` has less than ${formatBytes(Math.ceil(facts.plainBytes * 1.1))} free
+4. Run this, as it stands:
+
+\`\`\`sh
+${script(facts)}
+\`\`\`
+
+It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages "$PGDATABASE"\`.
+Roles come back without passwords and without LOGIN: give them back with \`ALTER ROLE … LOGIN PASSWORD …\`. What else the
+roles were allowed to do is in \`roles.sql\`.
+`
+}
+
+function signatureAdvice(signed: boolean): string {
+  if (!signed) return ''
+  return `
+The set is signed. Before you restore it, check that it is what the dump wrote (\`verify.pem\` is the public key):
+\`openssl pkeyutl -verify -pubin -inkey verify.pem -rawin -in manifest.json -sigfile manifest.json.sig\`
+`
+}
+
+function createDatabase(facts: RestoreGuideFacts): string {
+  const options = [`--template=template0`, `--encoding=${facts.encoding}`]
+  if (facts.localeProvider !== 'libc') options.push(`--locale-provider=${facts.localeProvider}`)
+  options.push(`--lc-collate='${facts.collate}'`, `--lc-ctype='${facts.ctype}'`)
+  if (facts.locale !== null) options.push(`--${facts.localeProvider}-locale='${facts.locale}'`)
+  return `createdb ${options.join(' ')} "$PGDATABASE"`
+}
+
+function script(facts: RestoreGuideFacts): string {
+  const suffix = facts.encrypted ? '.zst.age' : '.zst'
+  const decrypt = facts.encrypted
+    ? `  age --decrypt --identity "$AGE_IDENTITY" --output "$work/sealed" "$1"
+  zstd --decompress --quiet --force "$work/sealed" -o "$2"`
+    : '  zstd --decompress --quiet --force "$1" -o "$2"'
+  const ask = facts.encrypted ? `: "\${AGE_IDENTITY:?set it to the file with the age identity}"\n` : ''
+  const options = facts.pins.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ')
+  const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : ''
+  return `set -eu
+umask 077
+export LC_ALL=C
+: "\${PGDATABASE:?set it to the name of the empty database}"
+${ask}work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+mkdir "$work/prepare" "$work/dump"
+
+unseal() { # FROM TO
+${decrypt}
+}
+
+for part in database/*; do
+  name=\${part#database/}
+  name=\${name%${suffix}}
+  case $name in
+    bundle-*.tar) # small files, many in one
+      unseal "$part" "$work/part"
+      tar -x -f "$work/part" -C "$work/dump" ;;
+    *.[0-9][0-9][0-9][0-9][0-9][0-9]) # the segments of a large file, in order
+      unseal "$part" "$work/part"
+      cat "$work/part" >> "$work/dump/\${name%.*}" ;;
+    *)
+      unseal "$part" "$work/dump/$name" ;;
+  esac
+done
+rm -f "$work/part" "$work/sealed"
+
+# the session settings under which the rows were written
+export PGOPTIONS='${options.replaceAll("'", "'\\''")}'
+# the roles that the schema names, and the settings of the database
+unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
+pg_restore --no-owner --exit-on-error --dbname="$PGDATABASE" "$work/prepare"
+pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$PGDATABASE" "$work/dump"
+echo "restored ${facts.id} into $PGDATABASE"`
+}

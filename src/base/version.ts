@@ -1,0 +1,2 @@
+/** The release that this code is; `package.json` says the same. */
+export const VERSION = '0.1.0'

@@ -1,0 +1,23 @@
+import { backupAgeCheck } from './backup-age.ts'
+import type { Check } from './check.ts'
+import { contentsCheck } from './contents.ts'
+import { manifestCheck } from './manifest.ts'
+import { partsCheck } from './parts.ts'
+import { restoreTestAgeCheck } from './restore-test-age.ts'
+import { rowsCheck } from './rows.ts'
+import { signatureCheck } from './signature.ts'
+import { sizeChangeCheck } from './size-change.ts'
+import { storedBytesCheck } from './stored-bytes.ts'
+
+/** Every check, in the order in which they are carried out and shown. */
+export const CHECKS: readonly Check[] = [
+  manifestCheck,
+  signatureCheck,
+  backupAgeCheck,
+  partsCheck,
+  sizeChangeCheck,
+  restoreTestAgeCheck,
+  storedBytesCheck,
+  contentsCheck,
+  rowsCheck,
+]

@@ -1,0 +1,57 @@
+import type { Part } from '../backup-set/documents.ts'
+import { layout } from '../backup-set/layout.ts'
+import type { OpenSet } from '../backup-set/open-set.ts'
+import type { Finding } from '../base/findings.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
+import type { Check } from './check.ts'
+
+const LISTED = 20
+/** In the set's folder, and no parts. */
+const DOCUMENTS = new Set(['manifest.json', 'manifest.json.sig'])
+
+export const partsCheck: Check = {
+  id: 'parts',
+  title: 'Every part is there at its size',
+  modes: ['smoke', 'integrity'],
+  async run(context) {
+    const set = await context.openSet()
+    const stored = await listParts(set, context.signal)
+    const findings: Finding[] = []
+    for (const part of set.manifest.parts) {
+      const bytes = stored.get(part.path) ?? (await sizeOfVersion(set, part))
+      stored.delete(part.path)
+      if (bytes === part.bytes) continue
+      const state =
+        bytes === undefined ? 'is missing' : `has ${formatBytes(bytes)} instead of ${formatBytes(part.bytes)}`
+      findings.push({ severity: 'failure', message: `${part.path} ${state}`, remedy: REMEDY })
+    }
+    const bad = findings.length
+    const extra = [...stored.keys()].filter((path) => !DOCUMENTS.has(path))
+    if (extra.length > 0) {
+      const message = `${formatCount(extra.length)} objects in the set's folder belong to no part, e.g. ${extra[0]}`
+      findings.push({ severity: 'warning', message, remedy: 'Find out who else writes to this storage.' })
+    }
+    const { length } = set.manifest.parts
+    return {
+      summary: `${formatCount(length - bad)} of ${formatCount(length)} parts`,
+      findings: findings.slice(0, LISTED),
+    }
+  },
+}
+
+const REMEDY =
+  'Restore from another set; look for a lifecycle rule or another job that deletes or replaces objects in this bucket.'
+
+async function listParts(set: OpenSet, signal: AbortSignal): Promise<Map<string, number>> {
+  const prefix = layout.set(set.head.database, set.head.id)
+  const stored = new Map<string, number>()
+  for await (const { key, bytes } of set.storage.list(prefix, { signal })) stored.set(key.slice(prefix.length), bytes)
+  return stored
+}
+
+/** A part that a delete marker hides is still there under its version. */
+async function sizeOfVersion(set: OpenSet, part: Part): Promise<number | undefined> {
+  if (part.versionId === undefined) return undefined
+  const key = layout.part(set.head.database, set.head.id, part.path)
+  return (await set.storage.head(key, { versionId: part.versionId }))?.bytes
+}

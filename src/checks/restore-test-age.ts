@@ -1,0 +1,32 @@
+import { formatDuration } from '../base/units.ts'
+import type { Check } from './check.ts'
+
+export const restoreTestAgeCheck: Check = {
+  id: 'restore-test-age',
+  title: 'A restore was tested recently',
+  modes: ['smoke'],
+  async run({ catalog, maxRestoreTestAge, clock }) {
+    const passed = catalog.evidence.filter(({ test, verdict }) => test === 'restore-test' && verdict === 'passed')
+    const last = passed.at(-1)
+    const first = catalog.sets.at(-1)
+    // Before the first test is due there is nothing to complain of: day one is green.
+    const since = last?.at ?? first?.takenAt ?? clock.now()
+    const seconds = Math.max(0, (clock.now().getTime() - since.getTime()) / 1_000)
+    const summary = last
+      ? `last passed ${formatDuration(seconds)} ago, with ${last.id}`
+      : `never yet; first backup ${formatDuration(seconds)} ago`
+    if (seconds <= maxRestoreTestAge) {
+      return last ? { summary, findings: [] } : { status: 'not run', summary, findings: [] }
+    }
+    return {
+      summary,
+      findings: [
+        {
+          severity: 'failure',
+          message: `No restore test has passed for ${formatDuration(seconds)}, more than ${formatDuration(maxRestoreTestAge)}`,
+          remedy: 'Start the restore test workflow by hand and see why it does not pass.',
+        },
+      ],
+    }
+  },
+}

@@ -1,0 +1,51 @@
+import type { Contents } from '../backup-set/documents.ts'
+import { LifeboatError } from '../base/errors.ts'
+import { formatCount } from '../base/units.ts'
+import type { Inventory } from '../postgres/inventory.ts'
+import { sequenceSets } from '../postgres/toc.ts'
+import type { DumpedDatabase } from './dump-run.ts'
+import { isDumped } from './snapshot.ts'
+
+/** Which tables with rows the dump leaves out, and why; what is left out without a reason ends the dump. */
+export function findExcluded(
+  inventory: Inventory,
+  dumped: DumpedDatabase,
+  options: { partial: boolean; standby: boolean },
+): Contents['excluded'] {
+  const inDump = new Set(dumped.tables.map(({ schema, name }) => JSON.stringify([schema, name])))
+  const excluded: Contents['excluded'] = []
+  for (const table of inventory.tables) {
+    const { schema, name } = table
+    if (table.kind === 'f') excluded.push({ schema, name, reason: 'a foreign table: its rows are on another server' })
+    if (table.kind !== 'r' || !isDumped(table) || inDump.has(JSON.stringify([schema, name]))) continue
+    if (options.partial) excluded.push({ schema, name, reason: 'not selected' })
+    else if (options.standby && table.persistence === 'u') {
+      excluded.push({ schema, name, reason: 'unlogged: a standby has no rows of it' })
+    } else throw incomplete(`the table ${table.identity}`)
+  }
+  if (!options.partial) assertCounts(inventory, dumped)
+  return excluded
+}
+
+/** Sequences and large objects, one for one. */
+function assertCounts(inventory: Inventory, dumped: DumpedDatabase): void {
+  const set = new Set(sequenceSets(dumped.toc).map(({ schema, name }) => JSON.stringify([schema, name])))
+  for (const sequence of inventory.sequences) {
+    if (sequence.extension !== undefined) continue
+    if (!set.has(JSON.stringify([sequence.schema, sequence.name])))
+      throw incomplete(`the sequence ${sequence.identity}`)
+  }
+  const { count } = dumped.largeObjects
+  if (count === inventory.largeObjects) return
+  throw incomplete(
+    `${formatCount(inventory.largeObjects)} large objects in the database, of which ${formatCount(count)} came,`,
+  )
+}
+
+function incomplete(what: string): LifeboatError {
+  return new LifeboatError(
+    'incomplete-dump',
+    `pg_dump ended well, but its archive lacks ${what} that the snapshot shows`,
+    'Nothing was published. Please report this with the versions of server and pg_dump: it should not happen.',
+  )
+}

@@ -1,0 +1,230 @@
+import type { KeyObject } from 'node:crypto'
+import { join } from 'node:path'
+import type { Contents, Head, Manifest } from '../backup-set/documents.ts'
+import { newSetId } from '../backup-set/layout.ts'
+import type { Finding } from '../base/findings.ts'
+import type { Clock, Log } from '../base/ports.ts'
+import type { Database } from '../postgres/database.ts'
+import type { Inventory } from '../postgres/inventory.ts'
+import { SESSION_PINS } from '../postgres/pins.ts'
+import type { PostgresTools } from '../postgres/tools.ts'
+import type { Storage } from '../storage/storage.ts'
+import { addFingerprints } from '../streams/fingerprint.ts'
+import { findExcluded } from './completeness.ts'
+import { DatabaseSource } from './database-source.ts'
+import type { DumpedDatabase } from './dump-run.ts'
+import type { Selection } from './pg-dump.ts'
+import { assertReadable } from './preflight.ts'
+import { publishSet } from './publish.ts'
+import { RolesSource } from './roles-source.ts'
+import { SetWriter } from './set-writer.ts'
+import { type HeldSnapshot, holdSnapshot, isDumped } from './snapshot.ts'
+import { sweepLeftOvers } from './sweep.ts'
+
+export interface DumpOptions {
+  storage: Storage
+  source: Database
+  tools: PostgresTools
+  /** A directory of this run alone. */
+  temp: string
+  /** What the user calls the database. */
+  database: string
+  label: string
+  selection: Selection
+  jobs: number
+  compressionLevel: number
+  recipients: readonly string[]
+  signingKey?: KeyObject
+  spoolLimitBytes: number
+  maxPauseSeconds: number
+  lockWaitSeconds: number
+  lockDays?: number
+  storageClass?: string
+  lifeboatVersion: string
+  secrets: readonly string[]
+  clock: Clock
+  log: Log
+  signal: AbortSignal
+  /** Runs one stage of the dump under its title; times it for the report. */
+  stage: <T>(id: string, title: string, work: () => Promise<T>) => Promise<T>
+}
+
+export interface DumpResult {
+  head: Head
+  contents: Contents
+  snapshotHeldSeconds: number
+  pausedSeconds: number
+  findings: Finding[]
+}
+
+/**
+ * Dumps a database into a new backup set. Whatever fails, fails before the head is written: then there is no new set, and
+ * nothing that was there before is touched. Errors: LifeboatError, with what to do.
+ */
+export async function dumpDatabase(options: DumpOptions): Promise<DumpResult> {
+  const { stage, source, clock, lockWaitSeconds } = options
+  const began = clock.now().getTime()
+  await stage('preflight', 'Preflight: what the role can read', () => assertReadable(source))
+  const snapshot = await stage('snapshot', 'Locks and snapshot', () =>
+    holdSnapshot({ database: source, lockWaitSeconds, clock }),
+  )
+  try {
+    return await dumpSnapshot(options, snapshot, began)
+  } finally {
+    await snapshot.release()
+  }
+}
+
+async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began: number): Promise<DumpResult> {
+  const { stage, clock, log, storage, database } = options
+  const lost = new AbortController()
+  snapshot.lost.catch((error: unknown) => lost.abort(error))
+  const signal = AbortSignal.any([options.signal, lost.signal])
+  const id = newSetId(snapshot.takenAt, options.label)
+  const lockUntil = options.lockDays === undefined ? undefined : daysAfter(clock.now(), options.lockDays)
+  const writer = new SetWriter({
+    storage,
+    database,
+    id,
+    sealing: { level: options.compressionLevel, recipients: options.recipients },
+    signal,
+    ...(lockUntil === undefined ? {} : { lockUntil }),
+    ...(options.storageClass === undefined ? {} : { storageClass: options.storageClass }),
+  })
+  const sources = sourcesOf(options, snapshot, signal)
+  await stage('dump', 'Dump, seal and store', async () => {
+    log.info(`set ${id}: ${snapshot.inventory.tables.filter(isDumped).length} tables to lock and read`)
+    await sources.database.pour(writer.store)
+    await sources.roles.pour(writer.store)
+    await snapshot.assertNotRewritten()
+  })
+  const snapshotHeldSeconds = await snapshot.release()
+  const dumped = required(sources.database.dumped)
+  const contents = contentsOf(options, id, snapshot, dumped)
+  const head = await stage('publish', 'Publish', () => {
+    const manifest = manifestOf(options, id, snapshot, (clock.now().getTime() - began) / 1_000, lockUntil)
+    const { rows } = addFingerprints(...dumped.tables.map(({ fingerprint }) => fingerprint))
+    const { signingKey } = options
+    const facts = { contents, manifest, tables: dumped.tables.length, rows, plainBytes: dumped.plainBytes }
+    // Past this point a lost snapshot no longer matters: only the caller's own signal ends it.
+    options.signal.throwIfAborted()
+    return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey })
+  })
+  const findings = [...notesOn(contents, sources.roles), ...(await sweepLeftOvers(storage, database, clock, log))]
+  return { head, contents, snapshotHeldSeconds, pausedSeconds: dumped.pausedSeconds, findings }
+}
+
+function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSignal) {
+  const { tools, source, secrets, clock, log, jobs, selection, temp, lockWaitSeconds } = options
+  const { inventory, exportedId } = snapshot
+  const database = new DatabaseSource({
+    tools,
+    database: source,
+    spool: join(temp, 'spool'),
+    snapshot: exportedId,
+    encoding: inventory.database.encoding,
+    jobs,
+    lockWaitSeconds,
+    selection,
+    limitBytes: options.spoolLimitBytes,
+    maxPauseSeconds: options.maxPauseSeconds,
+    largestTableBytes: Math.max(0, ...inventory.tables.filter(isDumped).map(({ bytes }) => bytes)),
+    secrets,
+    clock,
+    log,
+    signal,
+  })
+  const roles = new RolesSource({ tools, database: source, named: inventory.roles, secrets, log, signal })
+  return { database, roles }
+}
+
+function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, dumped: DumpedDatabase): Contents {
+  const { inventory, standby } = snapshot
+  const partial = setContent(options.selection) !== 'whole'
+  return {
+    kind: 'pg-lifeboat contents',
+    format: 1,
+    database: options.database,
+    id,
+    files: dumped.files,
+    tables: dumped.tables,
+    largeObjects: dumped.largeObjects,
+    excluded: findExcluded(inventory, dumped, { partial, standby }),
+    pins: SESSION_PINS.map(([name, value]) => [name, value]),
+    databaseFacts: databaseFactsOf(inventory),
+    roles: inventory.roles,
+    inventory,
+  }
+}
+
+function databaseFactsOf({ database, databaseSettings }: Inventory): Contents['databaseFacts'] {
+  const { encoding, localeProvider, collate, ctype, locale, icuRules } = database
+  const settings = databaseSettings.map(({ role, setting }) => {
+    const equals = setting.indexOf('=')
+    return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) }
+  })
+  return { encoding, localeProvider, collate, ctype, locale, icuRules, settings }
+}
+
+function manifestOf(
+  options: DumpOptions,
+  id: string,
+  { takenAt, inventory, systemIdentifier, standby, lsn }: HeldSnapshot,
+  dumpSeconds: number,
+  lockUntil: Date | undefined,
+): Omit<Manifest, 'parts' | 'totals'> {
+  const { tools, recipients, compressionLevel, lifeboatVersion, database, selection } = options
+  return {
+    kind: 'pg-lifeboat manifest',
+    format: 1,
+    database,
+    id,
+    takenAt: takenAt.toISOString(),
+    content: setContent(selection),
+    source: {
+      systemIdentifier,
+      database: inventory.database.name,
+      serverVersion: inventory.serverVersion,
+      serverMajor: tools.major,
+      standby,
+      lsn,
+    },
+    tools: { pgDump: tools.version, lifeboat: lifeboatVersion },
+    sealing: { compression: 'zstd', level: compressionLevel, recipients: [...recipients] },
+    dumpSeconds,
+    ...(lockUntil === undefined ? {} : { lockUntil: lockUntil.toISOString() }),
+  }
+}
+
+/** Whether the set is whole, or what makes it partial. */
+export function setContent({ content, tables, excludeTables, excludeTableData }: Selection): Manifest['content'] {
+  if (tables.length + excludeTables.length + excludeTableData.length > 0) return 'filtered'
+  return content === 'all' ? 'whole' : content
+}
+
+function notesOn(contents: Contents, roles: RolesSource): Finding[] {
+  const findings: Finding[] = []
+  const left = contents.excluded.filter(({ reason }) => reason !== 'not selected')
+  if (left.length > 0) {
+    const names = left.slice(0, 5).map(({ schema, name, reason }) => `${schema}.${name} (${reason})`)
+    const more = left.length > 5 ? ` and ${left.length - 5} more` : ''
+    findings.push({ severity: 'note', message: `Not in the set by their nature: ${names.join(', ')}${more}` })
+  }
+  if (roles.incomplete !== undefined) {
+    findings.push({
+      severity: 'warning',
+      message: `The set has only the roles that the schema names, since the server did not list them all: ${roles.incomplete}`,
+      remedy: 'Let the backup role read pg_roles, or keep a list of roles and memberships elsewhere.',
+    })
+  }
+  return findings
+}
+
+function daysAfter(date: Date, days: number): Date {
+  return new Date(date.getTime() + days * 86_400_000)
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('a source poured nothing and said nothing')
+  return value
+}

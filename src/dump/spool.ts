@@ -1,0 +1,158 @@
+import { open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LifeboatError } from '../base/errors.ts'
+import type { Clock, Log } from '../base/ports.ts'
+import { formatBytes, formatDuration } from '../base/units.ts'
+import { SpoolFile } from './spool-file.ts'
+
+const POLL_MS = 20
+const END_OF_TABLE = Buffer.from('\\.\n\n\n')
+
+export interface SpoolOptions {
+  directory: string
+  limitBytes: number
+  maxPauseSeconds: number
+  clock: Clock
+  log: Log
+  signal: AbortSignal
+  /** Stops and continues the writer. */
+  writer: { pause(): void; resume(): void }
+  /** Called once for each new data file, in no particular order. */
+  onFile: (file: SpoolFile, name: string) => void
+}
+
+/**
+ * The directory that pg_dump writes and this project reads at the same time. It notices new files, keeps account of the
+ * space in use, and pauses the writer when that passes the limit.
+ */
+export class Spool {
+  /** Total seconds for which the writer was paused. */
+  pausedSeconds = 0
+  /** Most bytes that the spool held. */
+  peakBytes = 0
+  readonly #options: SpoolOptions
+  readonly #files = new Map<string, SpoolFile>()
+  readonly #largeObjectLists = new Map<string, number>()
+  readonly #finishedLargeObjects = new Set<string>()
+  #writerEnded = false
+  #pausedAt: number | undefined
+
+  constructor(options: SpoolOptions) {
+    this.#options = options
+  }
+
+  /** Watches until `end()` was called and every file was handed out. Rejects when the pauses exceed their limit. */
+  async watch(): Promise<void> {
+    const { clock, signal } = this.#options
+    for (;;) {
+      signal.throwIfAborted()
+      const last = this.#writerEnded
+      await this.#look()
+      if (last) return
+      await clock.sleep(POLL_MS, signal)
+    }
+  }
+
+  /** pg_dump has ended well: what is there now is all, and all of it is whole. */
+  end(): void {
+    this.#writerEnded = true
+  }
+
+  /**
+   * Whether pg_dump has closed the file, given the last bytes read. A table's data ends with a mark of its own; a large
+   * object is whole once its list names it, which pg_dump does after closing it.
+   */
+  isComplete(name: string, tail: Buffer): boolean {
+    if (this.#writerEnded) return true
+    if (name.startsWith('blob_')) return this.#finishedLargeObjects.has(name)
+    return name.endsWith('.dat') && endsTable(tail)
+  }
+
+  async #look(): Promise<void> {
+    const { directory, onFile } = this.#options
+    let used = 0
+    for (const name of await list(directory)) {
+      if (name === 'toc.dat' || name.startsWith('.')) continue
+      if (name.startsWith('blobs')) await this.#readLargeObjectList(name)
+      // The lists of large objects grow until the end: they are whole, and small, when pg_dump is over.
+      if (name.startsWith('blobs') && !this.#writerEnded) continue
+      let file = this.#files.get(name)
+      if (file === undefined) {
+        file = new SpoolFile(join(directory, name))
+        this.#files.set(name, file)
+        onFile(file, name)
+      }
+      used += await sizeOf(file)
+    }
+    this.peakBytes = Math.max(this.peakBytes, used)
+    this.#throttle(used)
+  }
+
+  #throttle(used: number): void {
+    const { clock, limitBytes, maxPauseSeconds, writer, log } = this.#options
+    const now = clock.now().getTime()
+    if (this.#pausedAt === undefined) {
+      if (used <= limitBytes || this.#writerEnded) return
+      writer.pause()
+      this.#pausedAt = now
+      log.debug(`spool holds ${formatBytes(used)}: pg_dump waits for the storage`)
+      return
+    }
+    const current = (now - this.#pausedAt) / 1_000
+    if (used <= limitBytes / 2) {
+      this.pausedSeconds += current
+      this.#pausedAt = undefined
+      writer.resume()
+    } else if (this.pausedSeconds + current > maxPauseSeconds) {
+      throw new LifeboatError(
+        'paused-too-long',
+        `pg_dump had to wait ${formatDuration(this.pausedSeconds + current)} for the storage, which is more than max-pause allows`,
+        'The storage takes the data more slowly than the database gives it, and waiting holds locks on production: raise `spool-limit` (more disk) or `max-pause`, or use a storage nearer to the runner.',
+      )
+    }
+  }
+
+  async #readLargeObjectList(name: string): Promise<void> {
+    const offset = this.#largeObjectLists.get(name) ?? 0
+    const file = await open(join(this.#options.directory, name), 'r')
+    try {
+      const { size } = await file.stat()
+      if (size <= offset) return
+      const text = (await file.read(Buffer.alloc(size - offset), 0, size - offset, offset)).buffer.toString('latin1')
+      const whole = text.lastIndexOf('\n') + 1
+      for (const line of text.slice(0, whole).split('\n')) {
+        const fileName = line.split(' ')[1]
+        if (fileName !== undefined) this.#finishedLargeObjects.add(fileName)
+      }
+      this.#largeObjectLists.set(name, offset + whole)
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+/** pg_dump makes the directory itself, when it has connected. */
+async function list(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** A row can end in `\\.`: only a `\.` that stands alone on its line is the mark. */
+function endsTable(tail: Buffer): boolean {
+  if (!tail.subarray(-END_OF_TABLE.length).equals(END_OF_TABLE)) return false
+  return tail.length === END_OF_TABLE.length || tail[tail.length - END_OF_TABLE.length - 1] === 0x0a
+}
+
+async function sizeOf(file: SpoolFile): Promise<number> {
+  try {
+    return (await stat(file.path)).size - file.freed
+  } catch (error) {
+    // Read to its end and removed in the meantime.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    throw error
+  }
+}

@@ -1,0 +1,178 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as core from '@actions/core'
+import { LifeboatError, messageOf } from '../base/errors.ts'
+import type { Log } from '../base/ports.ts'
+import { safeLines } from './log-lines.ts'
+import { createRedaction, type Redaction, SHORTEST_SECRET } from './redaction.ts'
+import type { AnnotationLevel, RunContext, Runner } from './runner.ts'
+import { appendSummary } from './summary-file.ts'
+
+/** The runner keeps 10 annotations of a level and cuts a message at 4,096 characters (actions/runner, ExecutionContext.cs). */
+const MOST_ANNOTATIONS = 10
+const LONGEST_MESSAGE = 4_096
+
+const ANNOTATE = { error: core.error, warning: core.warning, notice: core.notice }
+
+/** Text as safe lines without secrets. */
+type Clean = (text: string) => string[]
+
+const TEMP_STATE = 'temp'
+const POST_STATE = 'is-post'
+
+/**
+ * The GitHub Actions runner. `env` is the process's own environment: @actions/core reads and writes that one. Outside a
+ * workflow the commands that nobody would obey, and that would show a secret on the terminal, are left out.
+ */
+export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
+  const redaction = createRedaction()
+  // Redacted before the lines are cut, for secrets that span some; and after, for what the cleaning put together.
+  const clean: Clean = (text) => safeLines(redaction.redact(text)).map(redaction.redact)
+  const log = actionsLog(clean)
+  const isPost = env[`STATE_${POST_STATE}`] === 'true'
+  const saveState = (name: string, value: string) => {
+    if (env.GITHUB_STATE) core.saveState(name, value)
+  }
+  const temp = once(() => stepTemp(env, saveState))
+  const signal = once(cancellation)
+
+  if (!isPost) saveState(POST_STATE, 'true')
+
+  return {
+    input: (name) => core.getInput(name),
+    setOutput: (name, value) => {
+      if (env.GITHUB_OUTPUT) core.setOutput(name, value)
+    },
+    mask: (secret) => maskSecret(secret, redaction, log, env.GITHUB_ACTIONS === 'true'),
+    redact: redaction.redact,
+    annotate: annotator(clean, log),
+    writeSummary: (markdown) => {
+      try {
+        appendSummary(env.GITHUB_STEP_SUMMARY, redaction.redact(markdown))
+      } catch (error) {
+        log.warning(`The job summary could not be written: ${messageOf(error)}`)
+      }
+    },
+    writeReport: (report) => {
+      const path = join(makeTemp(env, 'pg-lifeboat-report-'), 'report.json')
+      writeFileSync(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 })
+      return path
+    },
+    log,
+    saveState,
+    state: (name) => core.getState(name),
+    get temp() {
+      return temp()
+    },
+    get signal() {
+      return signal()
+    },
+    context: readContext(env),
+    isPost,
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+function maskSecret(secret: string, redaction: Redaction, log: Log, isObeyed: boolean): void {
+  const text = secret.trim()
+  if (text === '') return
+  const lines = redaction.add(text)
+  if (isObeyed) for (const line of lines) core.setSecret(line)
+  if (text.length < SHORTEST_SECRET) {
+    log.warning(`A secret of fewer than ${SHORTEST_SECRET} characters is not masked: it would hide unrelated text.`)
+  }
+}
+
+function annotator(clean: Clean, log: Log): Runner['annotate'] {
+  const made: Record<AnnotationLevel, number> = { error: 0, warning: 0, notice: 0 }
+  return (level, title, message) => {
+    const text = clean(message).join('\n').slice(0, LONGEST_MESSAGE)
+    const heading = clean(title).join(' ')
+    made[level] += 1
+    if (made[level] > MOST_ANNOTATIONS) log.info(`${level}: ${heading}: ${text}`)
+    else ANNOTATE[level](text, { title: heading })
+  }
+}
+
+function stepTemp(env: NodeJS.ProcessEnv, saveState: Runner['saveState']): string {
+  const temp = core.getState(TEMP_STATE) || makeTemp(env, 'pg-lifeboat-')
+  mkdirSync(temp, { recursive: true, mode: 0o700 })
+  saveState(TEMP_STATE, temp)
+  return temp
+}
+
+function actionsLog(clean: Clean): Log {
+  let open = 0
+  const print = (prefix: string) => (text: string) => {
+    for (const line of clean(text)) core.info(prefix + line)
+  }
+  return {
+    info: print(''),
+    warning: print('Warning: '),
+    debug: (text) => core.debug(clean(text).join('\n')),
+    group: async (title, work) => {
+      const heading = clean(title).join(' ')
+      // Groups do not nest in the runner: the first end would close them all.
+      if (open === 0) core.startGroup(heading)
+      else core.info(heading)
+      open += 1
+      try {
+        return await work()
+      } finally {
+        open -= 1
+        if (open === 0) core.endGroup()
+      }
+    },
+  }
+}
+
+function makeTemp(env: NodeJS.ProcessEnv, prefix: string): string {
+  return mkdtempSync(join(env.RUNNER_TEMP || tmpdir(), prefix))
+}
+
+/** The runner sends SIGINT when a run is cancelled or times out, SIGTERM 7.5 s later, and kills the tree after 10 s. */
+function cancellation(): AbortSignal {
+  const controller = new AbortController()
+  const cancel = (name: NodeJS.Signals) =>
+    controller.abort(
+      new LifeboatError(
+        'cancelled',
+        `The run was cancelled (${name}).`,
+        'Start it again; if nobody cancelled it, raise `timeout-minutes` of the job.',
+      ),
+    )
+  process.on('SIGINT', cancel)
+  process.on('SIGTERM', cancel)
+  return controller.signal
+}
+
+function readContext(env: NodeJS.ProcessEnv): RunContext {
+  const event = env.GITHUB_EVENT_NAME || 'local'
+  const repository = env.GITHUB_REPOSITORY ?? ''
+  const runUrl = describeRun(env, repository)
+  return {
+    event,
+    repository,
+    ...(runUrl && { runUrl }),
+    ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
+    ref: env.GITHUB_REF ?? '',
+    isPullRequest: event.startsWith('pull_request'),
+    isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',
+    workflow: env.GITHUB_WORKFLOW ?? '',
+    job: env.GITHUB_JOB ?? '',
+  }
+}
+
+function describeRun(env: NodeJS.ProcessEnv, repository: string): string | undefined {
+  if (!env.GITHUB_RUN_ID || repository === '') return undefined
+  const run = `${env.GITHUB_SERVER_URL || 'https://github.com'}/${repository}/actions/runs/${env.GITHUB_RUN_ID}`
+  return Number(env.GITHUB_RUN_ATTEMPT) > 1 ? `${run}/attempts/${env.GITHUB_RUN_ATTEMPT}` : run
+}

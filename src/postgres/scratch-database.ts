@@ -1,0 +1,124 @@
+import pg from 'pg'
+import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
+
+const { escapeIdentifier, escapeLiteral } = pg
+
+export interface DatabaseSpec {
+  name: string
+  /** As `pg_encoding_to_char` says: `UTF8`, `LATIN1`. */
+  encoding: string
+  localeProvider: 'libc' | 'icu' | 'builtin'
+  collate: string
+  ctype: string
+  /** The locale of an icu or builtin database. */
+  locale?: string | undefined
+  icuRules?: string | undefined
+  /** ALTER DATABASE … SET, without those of single roles; values as `pg_db_role_setting` has them. */
+  settings: readonly { role?: undefined; name: string; value: string }[]
+}
+
+/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
+const LIST_SETTINGS = new Set(['search_path', 'temp_tablespaces', 'unix_socket_directories'])
+
+/** A throw-away server loads no libraries because a dump says so; one that is missing would refuse every connection. */
+const LIBRARY_SETTINGS = new Set(['session_preload_libraries', 'local_preload_libraries', 'shared_preload_libraries'])
+
+/** CREATE DATABASE from template0 for a server of that major (13 or newer). */
+export function createDatabaseStatement(spec: DatabaseSpec, major: number): string {
+  const clauses = [
+    'TEMPLATE template0',
+    `ENCODING ${escapeLiteral(spec.encoding)}`,
+    `LC_COLLATE ${escapeLiteral(spec.collate)}`,
+    `LC_CTYPE ${escapeLiteral(spec.ctype)}`,
+  ]
+  if (major >= 15) clauses.push(`LOCALE_PROVIDER ${spec.localeProvider}`)
+  if (spec.localeProvider === 'icu' && spec.locale !== undefined) {
+    clauses.push(`ICU_LOCALE ${escapeLiteral(spec.locale)}`)
+    if (spec.icuRules !== undefined && major >= 16) clauses.push(`ICU_RULES ${escapeLiteral(spec.icuRules)}`)
+  }
+  if (spec.localeProvider === 'builtin' && spec.locale !== undefined) {
+    clauses.push(`BUILTIN_LOCALE ${escapeLiteral(spec.locale)}`)
+  }
+  return `CREATE DATABASE ${escapeIdentifier(spec.name)} ${clauses.join(' ')}`
+}
+
+/**
+ * Creates the database and gives it its settings; returns the names of the settings that this server refused, or that a
+ * throw-away server does not take (libraries to load). Their values are not shown: applications keep secrets there.
+ * Errors: `missing-locale`, `scratch-database-failed`.
+ */
+export async function createScratchDatabase(
+  client: pg.ClientBase,
+  spec: DatabaseSpec,
+  major: number,
+): Promise<string[]> {
+  if (spec.localeProvider === 'icu' && major < 15) throw missingLocale(spec, `PostgreSQL ${major} has no ICU databases`)
+  if (spec.localeProvider === 'builtin' && major < 17) {
+    throw missingLocale(spec, `PostgreSQL ${major} has no builtin locale provider`)
+  }
+  try {
+    await client.query(createDatabaseStatement(spec, major))
+  } catch (error) {
+    if (isMissingLocale(error)) throw missingLocale(spec, messageOf(error), error)
+    throw new LifeboatError(
+      'scratch-database-failed',
+      `the scratch server cannot create database ${spec.name}: ${messageOf(error)}`,
+      'Look at the message; where it names a locale or an encoding, install that locale on this machine.',
+      { cause: error },
+    )
+  }
+  const refused: string[] = []
+  for (const setting of spec.settings) {
+    if (!(await applySetting(client, spec.name, setting))) refused.push(setting.name)
+  }
+  return refused
+}
+
+async function applySetting(
+  client: pg.ClientBase,
+  database: string,
+  { name, value }: { name: string; value: string },
+): Promise<boolean> {
+  if (LIBRARY_SETTINGS.has(name.toLowerCase())) return false
+  const literals = LIST_SETTINGS.has(name.toLowerCase()) ? splitNames(value) : [value]
+  const text = literals.map((item) => escapeLiteral(item)).join(', ')
+  try {
+    await client.query(`ALTER DATABASE ${escapeIdentifier(database)} SET ${escapeIdentifier(name)} TO ${text}`)
+    return true
+  } catch (error) {
+    // A lost connection is no refusal.
+    if (!/^[0-9A-Z]{5}$/.test(codeOf(error) ?? '')) throw error
+    return false
+  }
+}
+
+/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
+export function splitNames(list: string): string[] {
+  const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) =>
+    quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'),
+  )
+  return names.length === 0 ? [''] : names
+}
+
+/** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */
+function isMissingLocale(error: unknown): boolean {
+  const code = codeOf(error)
+  if (code === '0A000') return /ICU/.test(messageOf(error))
+  if (code !== '42809' && code !== '22023' && code !== 'XX000') return false
+  return /locale name|could not open collator|ICU locale|could not create locale/.test(messageOf(error))
+}
+
+function missingLocale(spec: DatabaseSpec, reason: string, cause?: unknown): LifeboatError {
+  const { localeProvider, collate, ctype, locale } = spec
+  const named = /"([^"]+)"/.exec(reason)?.[1] ?? (localeProvider === 'libc' ? collate : (locale ?? collate))
+  const remedy =
+    named === collate || named === ctype
+      ? `Install it in a step before this one: sudo locale-gen ${named} (Ubuntu) or sudo apt-get install -y locales-all (Debian).`
+      : 'Use the source’s own major, in a build with ICU (Debian’s, Ubuntu’s and PGDG’s packages have it).'
+  return new LifeboatError(
+    'missing-locale',
+    `the source database’s locale ${named} (provider ${localeProvider}) does not exist on this machine: ${reason}`,
+    remedy,
+    { cause },
+  )
+}

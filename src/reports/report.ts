@@ -1,0 +1,145 @@
+import type { CheckResult, Finding, Verdict } from '../base/findings.ts'
+
+/** What every report says, whichever action made it. Times are ISO 8601 in UTC, durations are seconds, sizes bytes. */
+export interface ReportBase {
+  format: 1
+  verdict: Verdict
+  /** What the user calls the database: its folder in the storage. `unknown` if the run ended before that was known. */
+  database: string
+  /** The storage's URL without secrets. */
+  storage: string
+  /** The set that this run wrote or examined. A dump sets it only once the set's head is written: the set exists. */
+  backupId?: string
+  startedAt: string
+  seconds: number
+  /** Where the run's log is. */
+  runUrl?: string
+  checks: CheckResult[]
+  /** What belongs to no single check: storage posture, retention, things that were left out. */
+  findings: Finding[]
+  /** What ended the run before it was through. */
+  error?: ReportError
+}
+
+export interface ReportError {
+  code: string
+  message: string
+  remedy: string
+}
+
+/** One part of the run and how long it took; stages follow one another. */
+export interface StageTime {
+  id: string
+  title: string
+  seconds: number
+}
+
+/** What one run of action-dump did. What is undefined was not reached. */
+export interface DumpReport extends ReportBase {
+  kind: 'dump'
+  label: string
+  content: 'all' | 'schema' | 'data'
+  /** Why the set is not a whole one, e.g. `only the tables that "tables" names`; undefined for a whole set. */
+  partial?: string
+  /** The moment that the snapshot shows. */
+  takenAt?: string
+  /** `host` is a label without secrets: `db.example.org:5432`. */
+  server?: { version: string; host: string }
+  /** `origin` tells where the client tools came from: `/usr/lib/postgresql/17/bin`. */
+  tools?: { version: string; origin: string }
+  totals?: DumpTotals
+  /** The largest tables by plain bytes, largest first, at most 10. */
+  largest: { table: string; rows: number; plainBytes: number }[]
+  stages: StageTime[]
+  /** To how many recipients the parts are encrypted; 0: not encrypted. */
+  encryptedTo: number
+  signed: boolean
+  /** Until when Object Lock keeps the set. */
+  lockedUntil?: string
+  /** How long production held the snapshot and the locks. */
+  snapshotHeldSeconds?: number
+  /** How long pg_dump was paused because the spool was full. */
+  pausedSeconds: number
+}
+
+export interface DumpTotals {
+  tables: number
+  rows: number
+  /** What pg_dump wrote. */
+  plainBytes: number
+  /** What the storage keeps: compressed, encrypted. */
+  storedBytes: number
+  parts: number
+  largeObjects: number
+}
+
+/** What one run of action-verify found. What is undefined was not reached. */
+export interface VerifyReport extends ReportBase {
+  kind: 'verify'
+  mode: 'smoke' | 'integrity'
+  /** Age of the set's snapshot when the run began. */
+  backupAgeSeconds?: number
+  /** The state that the set has after this run. */
+  state?: 'written' | 'intact' | 'proven' | 'damaged'
+  set?: SetFacts
+  /**
+   * One sentence for the headline: what this run could not look at, e.g. `The backup is encrypted and no identity was
+   * given: its contents were not read.`
+   */
+  limitation?: string
+  /** How many bytes were fetched and digested; 0 in smoke mode. */
+  bytesRead: number
+}
+
+/** What the manifest of the examined set says. */
+export interface SetFacts {
+  takenAt: string
+  label: string
+  whole: boolean
+  serverVersion: string
+  tables: number
+  rows: number
+  plainBytes: number
+  storedBytes: number
+  parts: number
+  encrypted: boolean
+  /** `not checked`: there is a signature and no key was given to check it. */
+  signature: 'verified' | 'not checked' | 'wrong' | 'none'
+}
+
+/** What one restore test came to. What is undefined was not reached. */
+export interface RestoreTestReport extends ReportBase {
+  kind: 'restore-test'
+  /** The moment that the restored snapshot shows. */
+  takenAt?: string
+  /** From the start of the run to a proven database: the recovery time, measured in a rehearsal. */
+  rtoSeconds?: number
+  /** Age of the newest proven set's snapshot: what a loss of production would cost at this moment. */
+  rpoSeconds?: number
+  /** The restore alone: no server start, no proof. */
+  restoreSeconds?: number
+  /** Seconds. */
+  rtoTarget: number
+  /** Seconds. */
+  rpoTarget: number
+  stages: StageTime[]
+  tablesProven: number
+  rowsProven: number
+  tables: TableProof[]
+  /** The version of the scratch server. */
+  serverVersion?: string
+  /** Of the kept scratch database; holds its password: in no summary and no log. */
+  databaseUrl?: string
+}
+
+/** Whether one restored table equals what was dumped. */
+export interface TableProof {
+  table: string
+  rows: number
+  bytes: number
+  status: 'equal' | 'different' | 'missing' | 'not compared'
+  /** Why, in a clause: `2 rows fewer than dumped`. */
+  note?: string
+}
+
+export type Report = DumpReport | VerifyReport | RestoreTestReport

@@ -1,0 +1,65 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
+import { LifeboatError } from '../base/errors.ts'
+import { parseToc, type Toc } from '../postgres/toc.ts'
+import type { AgeIdentity } from '../streams/age.ts'
+
+/** A directory-format archive of which only `toc.dat` is on disk: pg_restore needs no more for schema and constraints. */
+export interface LocalArchive {
+  directory: string
+  toc: Toc
+  /** For `pg_restore --use-list`: section data without what this project restores itself. */
+  restList: string
+}
+
+/** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
+const OWN_DATA = new Set(['TABLE DATA', 'BLOBS', 'STATISTICS DATA'])
+const PG_RESTORE_DATA = new Set(['SEQUENCE SET', 'BLOB', 'BLOB METADATA', 'ACL', 'COMMENT', 'SECURITY LABEL'])
+
+/**
+ * Fetches the table of contents and lays out the archive below `parent`. Errors: those of reading a part, `damaged-toc`,
+ * `unknown-archive-entry`.
+ */
+export async function fetchArchive(
+  set: OpenSet,
+  identities: readonly AgeIdentity[],
+  parent: string,
+  signal: AbortSignal,
+): Promise<LocalArchive> {
+  const path = set.encrypted ? 'database/toc.dat.zst.age' : 'database/toc.dat.zst'
+  const bytes = await readPart(set, path, identities, signal)
+  const toc = parseToc(bytes)
+  assertKnownEntries(toc)
+  const directory = join(parent, 'archive')
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await writeFile(join(directory, 'toc.dat'), bytes)
+  const restList = join(parent, 'rest.list')
+  const rest = toc.entries.filter(({ desc }) => !OWN_DATA.has(desc))
+  await writeFile(restList, rest.map(({ dumpId }) => `${dumpId};\n`).join(''))
+  return { directory, toc, restList }
+}
+
+/** The plain bytes of one part, for parts that are small. */
+export async function readPart(
+  set: OpenSet,
+  path: string,
+  identities: readonly AgeIdentity[],
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of plainBytes(set, partAt(set, path), identities, signal)) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+function assertKnownEntries(toc: Toc): void {
+  const unknown = toc.entries.find(
+    ({ section, desc }) => section === 'data' && !OWN_DATA.has(desc) && !PG_RESTORE_DATA.has(desc),
+  )
+  if (!unknown) return
+  throw new LifeboatError(
+    'unknown-archive-entry',
+    `The archive holds data of a kind that is not known here: ${unknown.desc}`,
+    'Use a newer release of pg-lifeboat, or restore the set by hand with its RESTORE.md.',
+  )
+}

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import type pg from 'pg'
+import { addFingerprints, EMPTY_FINGERPRINT, type Fingerprint } from '../streams/fingerprint.ts'
+
+const READ_BYTES = 512 << 10
+const OBJECTS_PER_QUERY = 32
+const WRITE_BYTES = 4 << 20
+
+/** Where the contents of large objects go. */
+export interface LargeObjectSink {
+  /** Writes `content` into the object from `offset` on. The object exists. */
+  write(client: pg.Client, oid: number, offset: number, content: AsyncIterable<Buffer>): Promise<void>
+}
+
+/** The OID in the name that pg_dump gives the file of a large object; undefined for other files. */
+export function readOid(fileName: string): number | undefined {
+  const match = /^blob_(\d+)\.dat$/.exec(fileName)
+  return match ? Number(match[1]) : undefined
+}
+
+export const serverLargeObjects: LargeObjectSink = {
+  async write(client, oid, offset, content) {
+    let position = offset
+    const flush = async (bytes: Buffer) => {
+      await client.query('select pg_catalog.lo_put($1, $2, $3)', [oid, position, bytes])
+      position += bytes.length
+    }
+    let held: Buffer[] = []
+    let size = 0
+    for await (const chunk of content) {
+      held.push(chunk)
+      size += chunk.length
+      if (size < WRITE_BYTES) continue
+      await flush(Buffer.concat(held))
+      held = []
+      size = 0
+    }
+    if (size > 0) await flush(Buffer.concat(held))
+  },
+}
+
+/** Count and fingerprint of all large objects of a database, read back from the server. */
+export async function readLargeObjects(
+  client: pg.Client,
+  signal: AbortSignal,
+): Promise<{ count: number; fingerprint: Fingerprint }> {
+  const { rows } = await client.query<{ oid: string }>('select oid::text from pg_largeobject_metadata order by 1')
+  const oids = rows.map(({ oid }) => Number(oid))
+  let fingerprint = EMPTY_FINGERPRINT
+  for (let start = 0; start < oids.length; start += OBJECTS_PER_QUERY) {
+    signal.throwIfAborted()
+    const heads = await readHeads(client, oids.slice(start, start + OBJECTS_PER_QUERY))
+    for (const { oid, head } of heads) {
+      fingerprint = addFingerprints(fingerprint, await fingerprintOf(client, oid, head, signal))
+    }
+  }
+  return { count: oids.length, fingerprint }
+}
+
+async function readHeads(client: pg.Client, oids: number[]): Promise<{ oid: number; head: Buffer }[]> {
+  const { rows } = await client.query<{ oid: string; head: Buffer }>(
+    'select oid::text, pg_catalog.lo_get(oid, 0, $2) as head from unnest($1::oid[]) as oid',
+    [oids, READ_BYTES],
+  )
+  return rows.map(({ oid, head }) => ({ oid: Number(oid), head }))
+}
+
+async function fingerprintOf(client: pg.Client, oid: number, head: Buffer, signal: AbortSignal): Promise<Fingerprint> {
+  const hash = createHash('sha256').update(`${oid}:`).update(head)
+  let bytes = head.length
+  for (let last = head; last.length === READ_BYTES; ) {
+    signal.throwIfAborted()
+    const { rows } = await client.query<{ piece: Buffer }>('select pg_catalog.lo_get($1, $2, $3) as piece', [
+      oid,
+      bytes,
+      READ_BYTES,
+    ])
+    last = rows[0]?.piece ?? Buffer.alloc(0)
+    hash.update(last)
+    bytes += last.length
+  }
+  return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) }
+}

@@ -1,0 +1,131 @@
+import { pipeline } from 'node:stream/promises'
+import type pg from 'pg'
+import { to as copyTo } from 'pg-copy-streams'
+import type { Contents } from '../backup-set/documents.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
+import type { Database } from '../postgres/database.ts'
+import type { Inventory } from '../postgres/inventory.ts'
+import { type TableDataEntry, type Toc, tableDataEntries } from '../postgres/toc.ts'
+import {
+  addFingerprints,
+  EMPTY_FINGERPRINT,
+  type Fingerprint,
+  LineFingerprinter,
+  sameFingerprint,
+} from '../streams/fingerprint.ts'
+
+/** What one restored table was found to be, against what was dumped. */
+export interface TableProof {
+  table: string
+  rows: number
+  bytes: number
+  status: 'equal' | 'different' | 'missing' | 'not compared'
+  /** Why, in a clause. */
+  note?: string
+}
+
+export interface ProofOptions {
+  contents: Contents
+  inventory: Inventory
+  toc: Toc
+  target: Database
+  jobs: number
+  signal: AbortSignal
+}
+
+/** Tables that are compared together: one, or all leaves that pg_dump loads via one partition root. */
+interface Comparison {
+  label: string
+  dumped: Fingerprint
+  /** How to read the rows back, each as one COPY TO statement. */
+  statements: string[]
+}
+
+/**
+ * Reads every restored table back with the archive's own column list and compares it with what was dumped, row for row in
+ * any order. What was loaded via a partition root is compared as a whole: its rows may have changed places.
+ */
+export async function proveTables(options: ProofOptions): Promise<TableProof[]> {
+  const comparisons = plan(options)
+  const proofs: TableProof[] = []
+  const work = async () => {
+    const client = await options.target.connect('proof')
+    try {
+      for (let next = comparisons.shift(); next !== undefined; next = comparisons.shift()) {
+        proofs.push(await compare(client, next, options.signal))
+      }
+    } finally {
+      await client.end().catch(() => undefined)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.max(1, options.jobs) }, work))
+  return proofs.sort((a, b) => b.bytes - a.bytes || (a.table < b.table ? -1 : 1))
+}
+
+function plan({ contents, inventory, toc }: ProofOptions): Comparison[] {
+  const fingerprints = new Map(contents.tables.map(({ file, fingerprint }) => [file, fingerprint]))
+  const conditions = new Map(inventory.tables.map((table) => [table.oid, table.configCondition]))
+  const encoding = contents.databaseFacts.encoding
+  const groups = new Map<string, Comparison>()
+  for (const entry of tableDataEntries(toc)) {
+    const own = `${quote(entry.schema)}.${quote(entry.name)}`
+    const key = entry.viaPartitionRoot ? `root ${entry.table} ${entry.columns}` : own
+    const label = entry.viaPartitionRoot ? `${entry.table} (all partitions)` : own
+    const group = groups.get(key) ?? { label, dumped: EMPTY_FINGERPRINT, statements: [] }
+    group.dumped = addFingerprints(group.dumped, fingerprints.get(entry.fileName) ?? EMPTY_FINGERPRINT)
+    group.statements.push(readStatement(entry, own, conditions.get(entry.oid), encoding))
+    groups.set(key, group)
+  }
+  return [...groups.values()].sort((a, b) => b.dumped.bytes - a.dumped.bytes)
+}
+
+function readStatement(entry: TableDataEntry, own: string, condition: string | undefined, encoding: string): string {
+  const options = `to stdout (encoding '${encoding}')`
+  if (condition === undefined || condition === '') return `copy ${own} ${entry.columns} ${options}`
+  const columns = entry.columns === '' ? '' : entry.columns.replace(/^\(|\)$/g, '')
+  return `copy (select ${columns} from only ${own} ${condition}) ${options}`
+}
+
+async function compare(client: pg.Client, comparison: Comparison, signal: AbortSignal): Promise<TableProof> {
+  const { label, dumped, statements } = comparison
+  const facts = { table: label, rows: dumped.rows, bytes: dumped.bytes }
+  let restored = EMPTY_FINGERPRINT
+  for (const statement of statements) {
+    try {
+      restored = addFingerprints(restored, await readFingerprint(client, statement, signal))
+    } catch (error) {
+      signal.throwIfAborted()
+      const code = (error as { code?: string }).code
+      if (code === '42P01' || code === '3F000') return { ...facts, status: 'missing', note: 'the table is not there' }
+      throw error
+    }
+  }
+  if (sameFingerprint(restored, dumped)) return { ...facts, status: 'equal' }
+  return { ...facts, status: 'different', note: difference(dumped, restored) }
+}
+
+async function readFingerprint(client: pg.Client, statement: string, signal: AbortSignal): Promise<Fingerprint> {
+  const lines = new LineFingerprinter()
+  await pipeline(
+    client.query(copyTo(statement)),
+    async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) lines.update(chunk)
+    },
+    { signal },
+  )
+  return lines.digest()
+}
+
+function difference(dumped: Fingerprint, restored: Fingerprint): string {
+  if (restored.rows === 0) return `empty, instead of ${formatCount(dumped.rows)} rows`
+  if (restored.rows !== dumped.rows) {
+    const rows = restored.rows - dumped.rows
+    return `${formatCount(Math.abs(rows))} rows ${rows < 0 ? 'fewer' : 'more'} than dumped`
+  }
+  if (restored.bytes === dumped.bytes) return 'as many rows of the same total length, but other content'
+  return `as many rows, but ${formatBytes(Math.abs(restored.bytes - dumped.bytes))} ${restored.bytes < dumped.bytes ? 'less' : 'more'} text`
+}
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

@@ -1,0 +1,144 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type pg from 'pg'
+import type { Contents } from '../backup-set/documents.ts'
+import type { OpenSet } from '../backup-set/open-set.ts'
+import { LifeboatError } from '../base/errors.ts'
+import type { Log } from '../base/ports.ts'
+import { formatCount } from '../base/units.ts'
+import type { Database } from '../postgres/database.ts'
+import type { Inventory } from '../postgres/inventory.ts'
+import type { ScratchCluster } from '../postgres/scratch-cluster.ts'
+import type { PostgresTools } from '../postgres/tools.ts'
+import type { AgeIdentity } from '../streams/age.ts'
+import { fetchArchive, type LocalArchive } from './archive.ts'
+import { serverLargeObjects } from './large-objects.ts'
+import { type RestoreError, runPgRestore } from './pg-restore.ts'
+import { loadRows } from './rows.ts'
+
+export interface RestoreOptions {
+  set: OpenSet
+  contents: Contents
+  identities: readonly AgeIdentity[]
+  cluster: ScratchCluster
+  tools: PostgresTools
+  /** A directory of this run alone. */
+  temp: string
+  jobs: number
+  log: Log
+  signal: AbortSignal
+  stage: <T>(id: string, title: string, work: () => Promise<T>) => Promise<T>
+}
+
+export interface RestoreResult {
+  target: Database
+  archive: LocalArchive
+  /** Everything that the server refused. */
+  errors: RestoreError[]
+  /** Names of ALTER DATABASE settings that the scratch server does not take. */
+  refusedSettings: string[]
+}
+
+/**
+ * Restores a whole set into a new database of the scratch cluster: schema, rows, large objects, sequences, and then
+ * indexes and constraints. What the server refuses is collected, not thrown. Errors: those of the set's parts,
+ * `missing-locale`, `missing-extension`, `pg-restore-failed`.
+ */
+export async function restoreSet(options: RestoreOptions): Promise<RestoreResult> {
+  const { set, contents, identities, tools, temp, jobs, signal, stage } = options
+  const directory = join(temp, 'restore')
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const archive = await fetchArchive(set, identities, directory, signal)
+  const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
+  const pgRestore = { tools, target, archive: archive.directory, signal }
+  const errors = [
+    ...(await stage('schema', 'Schema', () => runPgRestore({ ...pgRestore, section: 'pre-data' }))),
+    // Makes the large objects, which their contents are then written into, and sets the sequences.
+    ...(await stage('data', 'Sequences and large objects', () =>
+      runPgRestore({ ...pgRestore, section: 'data', list: archive.restList }),
+    )),
+    ...(await stage('rows', 'Rows', () => {
+      const load = { set, contents, identities, target, jobs, signal, toc: archive.toc }
+      return loadRows({ ...load, largeObjects: serverLargeObjects })
+    })),
+    ...(await stage('post-data', 'Indexes, constraints, triggers', () =>
+      runPgRestore({ ...pgRestore, section: 'post-data', jobs }),
+    )),
+  ]
+  await stage('analyze', 'Statistics', () => analyze(target))
+  await rm(directory, { recursive: true, force: true })
+  return { target, archive, errors, refusedSettings }
+}
+
+async function prepareDatabase(options: RestoreOptions): Promise<{ target: Database; refusedSettings: string[] }> {
+  const { cluster, contents, log } = options
+  const inventory = contents.inventory as Inventory
+  const admin = await cluster.admin.connect('roles')
+  try {
+    await assertExtensions(admin, inventory, options.tools)
+    await createRoles(admin, contents.roles, inventory)
+  } finally {
+    await admin.end()
+  }
+  const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts
+  const created = await cluster.createDatabase({
+    name: inventory.database.name,
+    encoding,
+    localeProvider,
+    collate,
+    ctype,
+    locale: locale ?? undefined,
+    icuRules: icuRules ?? undefined,
+    settings: settings.flatMap(({ role, name, value }) => (role === null ? [{ name, value }] : [])),
+  })
+  log.info(
+    `database ${JSON.stringify(inventory.database.name)} (${encoding}, ${collate}), ${contents.roles.length} roles`,
+  )
+  return { target: created.database, refusedSettings: created.refusedSettings }
+}
+
+/** What the scratch server cannot create is not the backup's fault: then nothing can be said of the backup. */
+async function assertExtensions(client: pg.Client, { extensions }: Inventory, tools: PostgresTools): Promise<void> {
+  const { rows } = await client.query<{ name: string }>('select name from pg_available_extensions')
+  const available = new Set(rows.map(({ name }) => name))
+  const missing = extensions.filter(({ name }) => !available.has(name)).map(({ name }) => name)
+  if (missing.length === 0) return
+  throw new LifeboatError(
+    'missing-extension',
+    `The database needs ${missing.length === 1 ? 'the extension' : 'extensions'} ${missing.join(', ')}, which the PostgreSQL ${tools.major} server on this machine does not have`,
+    `Install the package in a step before this one, e.g. \`sudo apt-get install postgresql-${tools.major}-${missing[0]}\`.`,
+  )
+}
+
+/** NOLOGIN, without a password. What only a superuser may own makes its owner one, in the scratch cluster alone. */
+async function createRoles(client: pg.Client, roles: readonly string[], inventory: Inventory): Promise<void> {
+  const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles')
+  const existing = new Set(rows.map(({ rolname }) => rolname))
+  const superusers = new Set(
+    inventory.objects.flatMap(({ kind, facts }) =>
+      kind === 'event trigger' || kind === 'foreign data wrapper' ? [String(facts.owner)] : [],
+    ),
+  )
+  for (const role of roles) {
+    if (existing.has(role)) continue
+    await client.query(
+      `create role ${client.escapeIdentifier(role)} nologin${superusers.has(role) ? ' superuser' : ''}`,
+    )
+  }
+}
+
+async function analyze(target: Database): Promise<void> {
+  const client = await target.connect('analyze')
+  try {
+    await client.query('analyze')
+  } finally {
+    await client.end()
+  }
+}
+
+/** One line for the log: how much is about to be restored. */
+export function describeLoad({ tables, largeObjects }: Contents): string {
+  const rows = tables.reduce((sum, { fingerprint }) => sum + fingerprint.rows, 0)
+  const objects = largeObjects.count === 0 ? '' : `, ${formatCount(largeObjects.count)} large objects`
+  return `${formatCount(tables.length)} tables, ${formatCount(rows)} rows${objects}`
+}

@@ -1,0 +1,190 @@
+import { pipeline } from 'node:stream/promises'
+import type pg from 'pg'
+import { from as copyFrom } from 'pg-copy-streams'
+import type { Contents, DumpedFile, DumpedTable } from '../backup-set/documents.ts'
+import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
+import { LifeboatError, messageOf } from '../base/errors.ts'
+import type { Database } from '../postgres/database.ts'
+import { type TableDataEntry, type Toc, tableDataEntries } from '../postgres/toc.ts'
+import type { AgeIdentity } from '../streams/age.ts'
+import { unpackBundle } from '../streams/bundle.ts'
+import { copyRows } from '../streams/copy-file.ts'
+import { type Fingerprint, LineFingerprinter, sameFingerprint } from '../streams/fingerprint.ts'
+import { type LargeObjectSink, readOid } from './large-objects.ts'
+import { type RestoreError, withoutValues } from './pg-restore.ts'
+
+export interface LoadOptions {
+  set: OpenSet
+  contents: Contents
+  toc: Toc
+  identities: readonly AgeIdentity[]
+  target: Database
+  /** Connections that load at the same time. */
+  jobs: number
+  largeObjects: LargeObjectSink
+  signal: AbortSignal
+}
+
+/** What one connection does at a time: one segment of one file, or all files of one bundle. */
+type Load =
+  | { kind: 'segment'; bytes: number; file: DumpedFile; index: number }
+  | { kind: 'bundle'; bytes: number; path: string }
+
+/**
+ * Sends all rows, and the contents of all large objects, from the storage into the server; nothing is written to disk
+ * here. COPY is ended only after length, digest and fingerprint of what was sent are right, and undone otherwise. What
+ * the server refuses is collected; what is wrong with the set itself rejects (`damaged-part`, `damaged-rows`, …).
+ */
+export async function loadRows(options: LoadOptions): Promise<RestoreError[]> {
+  const loads = planLoads(options.contents)
+  const failed = new AbortController()
+  const signal = AbortSignal.any([options.signal, failed.signal])
+  const errors: RestoreError[] = []
+  const work = async () => {
+    const loader = new Loader({ ...options, signal }, errors)
+    try {
+      for (let load = loads.shift(); load !== undefined; load = loads.shift()) await loader.load(load)
+    } catch (error) {
+      failed.abort(error)
+      throw error
+    } finally {
+      await loader.close()
+    }
+  }
+  const workers = Array.from({ length: Math.max(1, options.jobs) }, work)
+  const results = await Promise.allSettled(workers)
+  options.signal.throwIfAborted()
+  if (results.some(({ status }) => status === 'rejected')) throw failed.signal.reason
+  return errors
+}
+
+/** Biggest first, so that nobody waits for a big one that was begun last. */
+function planLoads(contents: Contents): Load[] {
+  const loads: Load[] = []
+  const bundles = new Map<string, number>()
+  for (const file of contents.files) {
+    file.segments?.forEach((segment, index) => {
+      loads.push({ kind: 'segment', bytes: segment.plainBytes, file, index })
+    })
+    if (file.bundle !== undefined) bundles.set(file.bundle, (bundles.get(file.bundle) ?? 0) + file.plainBytes)
+  }
+  for (const [path, bytes] of bundles) loads.push({ kind: 'bundle', bytes, path })
+  return loads.sort((a, b) => b.bytes - a.bytes)
+}
+
+/** One connection, and what it loads through it. */
+class Loader {
+  readonly #options: LoadOptions
+  readonly #errors: RestoreError[]
+  readonly #entries: Map<string, TableDataEntry>
+  readonly #tables: Map<string, DumpedTable>
+  readonly #refused = new Set<string>()
+  #client: pg.Client | undefined
+
+  constructor(options: LoadOptions, errors: RestoreError[]) {
+    this.#options = options
+    this.#errors = errors
+    this.#entries = new Map(tableDataEntries(options.toc).map((entry) => [entry.fileName, entry]))
+    this.#tables = new Map(options.contents.tables.map((table) => [table.file, table]))
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.end().catch(() => undefined)
+  }
+
+  load(load: Load): Promise<void> {
+    return load.kind === 'bundle' ? this.#loadBundle(load.path) : this.#loadSegment(load.file, load.index)
+  }
+
+  async #loadSegment(file: DumpedFile, index: number): Promise<void> {
+    const { set, identities, signal, largeObjects } = this.#options
+    const segments = file.segments ?? []
+    const segment = segments[index]
+    if (segment === undefined) throw new Error(`${file.name} has no segment ${index}`)
+    const bytes = plainBytes(set, partAt(set, segment.path), identities, signal)
+    const oid = readOid(file.name)
+    if (oid !== undefined) {
+      const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0)
+      return largeObjects.write(await this.#connection(), oid, offset, bytes)
+    }
+    const entry = this.#entries.get(file.name)
+    // The lists of large objects: their order is of no use to us.
+    if (entry === undefined || segment.fingerprint === undefined) return
+    const rows = index === segments.length - 1 ? copyRows(bytes) : bytes
+    await this.#copy(entry, rows, segment.fingerprint, segments.length === 1)
+  }
+
+  async #loadBundle(path: string): Promise<void> {
+    const { set, identities, signal, largeObjects } = this.#options
+    for await (const { name, content } of unpackBundle(plainBytes(set, partAt(set, path), identities, signal))) {
+      const oid = readOid(name)
+      const entry = this.#entries.get(name)
+      const table = this.#tables.get(name)
+      if (oid !== undefined) await largeObjects.write(await this.#connection(), oid, 0, content)
+      else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, true)
+      else for await (const _ of content);
+    }
+  }
+
+  /** `alone`: nothing else loads into the file’s table, so that its rows need no WAL (wal_level=minimal). */
+  async #copy(
+    entry: TableDataEntry,
+    rows: AsyncIterable<Buffer>,
+    expected: Fingerprint,
+    alone: boolean,
+  ): Promise<void> {
+    const client = await this.#connection()
+    const own = `${client.escapeIdentifier(entry.schema)}.${client.escapeIdentifier(entry.name)}`
+    const truncate = alone && !entry.viaPartitionRoot
+    if (truncate) await client.query('begin')
+    try {
+      if (truncate) await client.query(`truncate only ${own}`)
+      await pipeline(checked(rows, expected, own), client.query(copyFrom(this.#statement(entry))))
+      if (truncate) await client.query('commit')
+    } catch (error) {
+      this.#options.signal.throwIfAborted()
+      if (truncate) await client.query('rollback')
+      else await client.query(`truncate only ${own}`).catch(() => undefined)
+      if (!isServerError(error)) throw error
+      this.#note(entry, error)
+    }
+  }
+
+  /** The archive's own statement, with the encoding of its rows said in it: the session's is for the statement's text. */
+  #statement(entry: TableDataEntry): string {
+    const encoding = this.#options.contents.databaseFacts.encoding
+    return `${entry.copyStmt.trim().replace(/;$/, '')} with (encoding '${encoding}')`
+  }
+
+  #note(entry: TableDataEntry, error: unknown): void {
+    const subject = `TABLE DATA ${entry.schema}.${entry.name}`
+    if (this.#refused.has(subject)) return
+    this.#refused.add(subject)
+    this.#errors.push({ stage: 'rows', subject, message: withoutValues(messageOf(error)) })
+  }
+
+  async #connection(): Promise<pg.Client> {
+    this.#client ??= await this.#options.target.connect('restore')
+    return this.#client
+  }
+}
+
+/** The same rows; ends with an error, before COPY is ended, unless they are what was dumped. */
+async function* checked(rows: AsyncIterable<Buffer>, expected: Fingerprint, table: string): AsyncGenerator<Buffer> {
+  const lines = new LineFingerprinter()
+  for await (const chunk of rows) {
+    lines.update(chunk)
+    yield chunk
+  }
+  if (sameFingerprint(lines.digest(), expected)) return
+  throw new LifeboatError(
+    'damaged-rows',
+    `The stored rows of ${table} are not the rows that were dumped: their fingerprint differs`,
+    'Do not rely on this set: restore test the one before it, and take a new dump.',
+  )
+}
+
+function isServerError(error: unknown): boolean {
+  const { severity, code } = error as { severity?: unknown; code?: unknown }
+  return typeof severity === 'string' && typeof code === 'string' && !code.startsWith('57') && !code.startsWith('08')
+}

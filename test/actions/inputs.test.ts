@@ -1,0 +1,285 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { parse } from 'yaml'
+import { readDumpInputs } from '../../src/actions/dump-inputs.ts'
+import type { InputSource } from '../../src/actions/inputs.ts'
+import { outputsOf } from '../../src/actions/outputs.ts'
+import { readRestoreTestInputs } from '../../src/actions/restore-test-inputs.ts'
+import { readVerifyInputs } from '../../src/actions/verify-inputs.ts'
+import { InputError, type InputProblem } from '../../src/base/errors.ts'
+import { passedDump, passedRestoreTest, sealedVerify } from '../reports/examples.ts'
+
+const CORES = 6
+
+const ACTIONS = {
+  'action-dump': { read: (source: InputSource) => readDumpInputs(source, CORES), report: passedDump },
+  'action-verify': { read: readVerifyInputs, report: sealedVerify },
+  'action-restore-test': {
+    read: (source: InputSource) => readRestoreTestInputs(source, CORES),
+    report: passedRestoreTest,
+  },
+}
+
+interface Definition {
+  inputs: Record<string, { description: string; required?: boolean; default?: string }>
+  outputs: Record<string, { description: string }>
+  runs: Record<string, string>
+}
+
+function definition(action: string): Definition {
+  return parse(readFileSync(new URL(`../../${action}/action.yml`, import.meta.url), 'utf8'))
+}
+
+function source(values: Record<string, string>) {
+  const asked = new Set<string>()
+  const masked: string[] = []
+  const input = (name: string) => {
+    asked.add(name)
+    return (values[name] ?? '').trim()
+  }
+  return { input, mask: (secret: string) => void masked.push(secret), asked, masked }
+}
+
+function problemsOf(read: () => unknown): readonly InputProblem[] {
+  try {
+    read()
+  } catch (error) {
+    if (error instanceof InputError) return error.problems
+    throw error
+  }
+  return []
+}
+
+const ed25519 = generateKeyPairSync('ed25519', {
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+})
+const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+const IDENTITY = `AGE-SECRET-KEY-1${'Q'.repeat(58)}`
+const RECIPIENT = `age1${'q'.repeat(58)}`
+
+test.each(Object.entries(ACTIONS))(
+  '%s: action.yml and the code name the same inputs, defaults and outputs',
+  (name, action) => {
+    const { inputs, outputs, runs } = definition(name)
+    const empty = source({ storage: 's3://bucket' })
+    const values = action.read(empty)
+    expect([...empty.asked].sort()).toEqual(Object.keys(inputs).sort())
+
+    const defaults = Object.entries(inputs).map(([input, { default: value = '' }]) => [input, value])
+    expect(action.read(source({ ...Object.fromEntries(defaults), storage: 's3://bucket' }))).toEqual(values)
+
+    expect(Object.keys(outputsOf(action.report, '/tmp/report.json')).sort()).toEqual(Object.keys(outputs).sort())
+    expect(runs).toEqual({ using: 'node24', main: 'dist/index.js', post: 'dist/index.js' })
+    expect(inputs.storage?.required).toBe(true)
+    for (const { description } of [...Object.values(inputs), ...Object.values(outputs)])
+      expect(description).toMatch(/^\S.+\.$/)
+  },
+)
+
+test('the defaults are those that are documented', () => {
+  expect(ACTIONS['action-dump'].read(source({ storage: 's3://bucket/a/b/' }))).toEqual({
+    storage: 's3://bucket/a/b',
+    label: 'manual',
+    content: 'all',
+    tables: [],
+    excludeTables: [],
+    excludeTableData: [],
+    jobs: 4,
+    compressionLevel: 1,
+    spoolLimit: 2 ** 30,
+    maxPause: 600,
+    lockWaitTimeout: 60,
+    recipients: [],
+  })
+  expect(readVerifyInputs(source({ storage: 'file:///var/backups' }))).toEqual({
+    storage: 'file:///var/backups',
+    backup: { kind: 'latest' },
+    verifyKeys: [],
+    mode: 'smoke',
+    maxAge: 108_000,
+    sizeChangeWarn: 0.2,
+    sizeChangeFail: 0.5,
+    maxRestoreTestAge: 3_024_000,
+  })
+  expect(ACTIONS['action-restore-test'].read(source({ storage: 's3://bucket' }))).toEqual({
+    storage: 's3://bucket',
+    backup: { kind: 'latest' },
+    verifyKeys: [],
+    jobs: CORES,
+    assertions: [],
+    keepRunning: false,
+    rtoTarget: 3_600,
+    rpoTarget: 108_000,
+  })
+})
+
+test('everything that can be said is understood', () => {
+  const dump = source({
+    storage: 's3://bucket',
+    database: 'shop-production',
+    's3-endpoint': 'https://s3.example.org/',
+    'database-url': 'postgresql://backup:hunter22@db/shop',
+    'database-ca': '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----',
+    label: 'before-release',
+    content: 'data',
+    tables: 'public.orders, "My, Table"\npublic.*\n\npublic.orders',
+    'exclude-tables': 'a',
+    'exclude-table-data': 'b',
+    jobs: '8',
+    'compression-level': '19',
+    'spool-limit': '512MiB',
+    'max-pause': '0s',
+    'lock-wait-timeout': '1m30s',
+    recipients: `# ops\n${RECIPIENT}\nage1${'p'.repeat(58)} # backup`.replace(' # backup', ''),
+    'signing-key': ed25519.privateKey,
+    'lock-days': '30',
+    'storage-class': 'STANDARD_IA',
+  })
+  const values = readDumpInputs(dump, CORES)
+  expect(values).toMatchObject({
+    database: 'shop-production',
+    s3Endpoint: 'https://s3.example.org',
+    databaseUrl: 'postgresql://backup:hunter22@db/shop',
+    tables: ['public.orders', '"My, Table"', 'public.*'],
+    jobs: 8,
+    spoolLimit: 2 ** 29,
+    maxPause: 0,
+    lockWaitTimeout: 90,
+    recipients: [RECIPIENT, `age1${'p'.repeat(58)}`],
+    lockDays: 30,
+    storageClass: 'STANDARD_IA',
+  })
+  expect(values.signingKey?.asymmetricKeyType).toBe('ed25519')
+  expect(dump.masked).toEqual(['postgresql://backup:hunter22@db/shop', ed25519.privateKey.trim()])
+
+  const restore = source({
+    storage: 's3://bucket',
+    backup: '2026-11-22 02:17',
+    identity: `# created: today\n${IDENTITY}\n`,
+    'verify-key': ed25519.publicKey + ed25519.publicKey,
+    assertions:
+      "# the shop is open\nhas orders: SELECT count(*) > 0 FROM orders;\nfresh: SELECT max(at) > now() - interval '1d' FROM orders",
+    command: './check.sh',
+    'keep-running': 'true',
+    jobs: '1',
+  })
+  expect(readRestoreTestInputs(restore, CORES)).toMatchObject({
+    backup: { kind: 'at', at: new Date('2026-11-22T02:17:00Z') },
+    assertions: [
+      { name: 'has orders', sql: 'SELECT count(*) > 0 FROM orders' },
+      { name: 'fresh', sql: "SELECT max(at) > now() - interval '1d' FROM orders" },
+    ],
+    command: './check.sh',
+    keepRunning: true,
+    verifyKeys: [{ type: 'public' }, { type: 'public' }],
+  })
+  expect(restore.masked).toEqual([`# created: today\n${IDENTITY}`])
+})
+
+test.each([
+  ['latest', { kind: 'latest' }],
+  ['proven', { kind: 'proven' }],
+  ['20261122T021704Z-nightly-k3v9qa', { kind: 'id', id: '20261122T021704Z-nightly-k3v9qa' }],
+  ['2026-11-22T02:17:04Z', { kind: 'at', at: new Date('2026-11-22T02:17:04Z') }],
+  ['2026-11-22', { kind: 'at', at: new Date('2026-11-22T00:00:00Z') }],
+])('backup: %s', (backup, choice) => {
+  expect(readVerifyInputs(source({ storage: 's3://bucket', backup })).backup).toEqual(choice)
+})
+
+test('all problems come at once, each with what is accepted and an example', () => {
+  const broken = {
+    database: '../etc',
+    's3-endpoint': 's3.example.org',
+    label: '-x',
+    content: 'some',
+    tables: '"open',
+    jobs: '0',
+    'compression-level': '1.5',
+    'spool-limit': '1',
+    'max-pause': 'ten',
+    'lock-wait-timeout': '0s',
+    'storage-class': 'a b',
+    'lock-days': 'x',
+  }
+  const problems = problemsOf(() => readDumpInputs(source(broken), CORES))
+  expect(problems.map(({ input }) => input).sort()).toEqual([...Object.keys(broken), 'storage'].sort())
+  for (const { accepted, given, input } of problems) {
+    expect(accepted.length).toBeGreaterThan(10)
+    expect(given).toBe(input === 'storage' ? undefined : broken[input as keyof typeof broken])
+  }
+  const backups = ['31-12-2026', '2026-02-31', '2026-11-22T02:17:04+01:00', '20261122T021704Z', 'newest']
+  for (const backup of backups) {
+    expect(problemsOf(() => readVerifyInputs(source({ storage: 's3://b-1', backup })))).toMatchObject([
+      { input: 'backup' },
+    ])
+  }
+  const crossed = { storage: 's3://bucket', 'size-change-warn': '60%', mode: 'full' }
+  expect(problemsOf(() => readVerifyInputs(source(crossed))).map(({ input }) => input)).toEqual([
+    'mode',
+    'size-change-warn',
+  ])
+  const twice = { storage: 's3://bucket', assertions: 'a: SELECT true\na: SELECT true\nSELECT 1\nb::text' }
+  expect(problemsOf(() => readRestoreTestInputs(source(twice), CORES))).toMatchObject([
+    { problem: 'has 2 lines without a name and SQL' },
+    { problem: 'uses a name twice', given: 'a' },
+  ])
+  expect(problemsOf(() => readDumpInputs(source({ storage: 'file:///x', 'lock-days': '3' }), CORES))).toMatchObject([
+    { input: 'lock-days' },
+  ])
+})
+
+test.each([
+  's3://',
+  's3://bucket//a',
+  's3://bucket/../x',
+  'file://relative',
+  'file:///',
+  'file:///a/../b',
+  '/var/x',
+  'S3://b',
+  'https://x',
+])('storage: %s is refused', (storage) => {
+  expect(problemsOf(() => readVerifyInputs(source({ storage })))).toMatchObject([{ input: 'storage', given: storage }])
+})
+
+test('no secret is in a problem, also where it was given in the wrong place', () => {
+  const secrets = [IDENTITY, rsaKey.toString(), ed25519.privateKey, 'hunter22', 's3://key:hunter22@bucket']
+  const names = Object.keys({ ...definition('action-dump').inputs, ...definition('action-restore-test').inputs })
+  const secretInputs = ['database-url', 'signing-key', 'identity', 'verify-key', 'recipients', 'storage', 's3-endpoint']
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...secrets),
+      fc.constantFrom(...names.filter((name) => secretInputs.includes(name))),
+      (secret, name) => {
+        for (const { read } of Object.values(ACTIONS)) {
+          const values = {
+            storage: 's3://bucket',
+            [name]: name === 'storage' && !secret.includes('@') ? `s3://${secret}@x` : secret,
+          }
+          if (name === 's3-endpoint') values[name] = `https://user:${encodeURIComponent(secret)}@example.org`
+          const problems = problemsOf(() => read(source(values)))
+          for (const line of secret.split('\n').filter((text) => text.length > 10)) {
+            expect(JSON.stringify(problems)).not.toContain(line)
+          }
+          expect(JSON.stringify(problems)).not.toContain('hunter22')
+        }
+      },
+    ),
+  )
+  const wrong = { storage: 's3://bucket', 'signing-key': rsaKey.toString(), recipients: IDENTITY }
+  const dump = source(wrong)
+  expect(
+    problemsOf(() => readDumpInputs(dump, CORES))
+      .map(({ input }) => input)
+      .sort(),
+  ).toEqual(['recipients', 'signing-key'])
+  expect(dump.masked).toContain(IDENTITY)
+  const swapped = { storage: 's3://bucket', identity: RECIPIENT, 'verify-key': ed25519.privateKey }
+  expect(problemsOf(() => readVerifyInputs(source(swapped))).map(({ problem }) => problem)).toEqual([
+    'is not an age identity',
+    'is a private key',
+  ])
+})

@@ -1,0 +1,226 @@
+import type { CheckResult } from '../../src/base/findings.ts'
+import type { DumpReport, RestoreTestReport, VerifyReport } from '../../src/reports/report.ts'
+
+/** Reports as the actions write them, for the renderers' tests. */
+
+const BASE = {
+  format: 1 as const,
+  verdict: 'passed' as const,
+  database: 'shop',
+  storage: 's3://backups/postgres',
+  backupId: '20261122T021704Z-nightly-k3v9qa',
+  startedAt: '2026-11-22T02:16:58.120Z',
+  runUrl: 'https://github.com/your-org/shop/actions/runs/8123',
+  findings: [],
+}
+
+function check(id: string, title: string, summary: string, more: Partial<CheckResult> = {}): CheckResult {
+  return { id, title, status: 'passed', summary, findings: [], seconds: 0.2, ...more }
+}
+
+export const passedDump: DumpReport = {
+  ...BASE,
+  kind: 'dump',
+  seconds: 251.4,
+  label: 'nightly',
+  content: 'all',
+  takenAt: '2026-11-22T02:17:04.000Z',
+  server: { version: '17.12', host: 'db.example.org:5432' },
+  tools: { version: '17.12', origin: '/usr/lib/postgresql/17/bin' },
+  totals: {
+    tables: 37,
+    rows: 1_204_331,
+    plainBytes: 1_288_490_188,
+    storedBytes: 327_155_712,
+    parts: 41,
+    largeObjects: 212,
+  },
+  largest: [
+    { table: 'public.orders', rows: 804_112, plainBytes: 912_680_550 },
+    { table: 'public."Line|Items"', rows: 311_040, plainBytes: 201_326_592 },
+  ],
+  stages: [
+    { id: 'prepare', title: 'Connect and look around', seconds: 2.4 },
+    { id: 'dump', title: 'Dump, seal and store', seconds: 241 },
+    { id: 'publish', title: 'Publish the set', seconds: 8 },
+  ],
+  encryptedTo: 2,
+  signed: true,
+  snapshotHeldSeconds: 243,
+  pausedSeconds: 0,
+  checks: [
+    check('privileges', 'Readable objects', 'every table, sequence and large object can be read'),
+    check('rewrites', 'No table rewritten meanwhile', '37 of 37 tables kept their file', {
+      findings: [
+        {
+          severity: 'warning',
+          message: 'The table `public.events` is unlogged: its rows do not survive a crash of the server.',
+          remedy: 'Make it a logged one with `ALTER TABLE public.events SET LOGGED`.',
+        },
+      ],
+    }),
+    check('retention', 'Retention', 'not asked for', { status: 'not run', seconds: 0 }),
+  ],
+}
+
+export const failedDump: DumpReport = {
+  ...passedDump,
+  verdict: 'failed',
+  backupId: undefined,
+  takenAt: undefined,
+  totals: undefined,
+  snapshotHeldSeconds: undefined,
+  seconds: 1.2,
+  largest: [],
+  stages: [],
+  tools: undefined,
+  encryptedTo: 0,
+  signed: false,
+  error: {
+    code: 'unreadable',
+    message: 'The role backup cannot read 2 tables: public.audit, public.payments.',
+    remedy: 'Grant it what it needs: `GRANT SELECT ON public.audit, public.payments TO backup`.',
+  },
+  checks: [
+    check('privileges', 'Readable objects', '2 tables cannot be read', {
+      status: 'failed',
+      findings: [
+        {
+          severity: 'failure',
+          message: 'The role backup cannot read 2 tables: public.audit, public.payments.',
+          remedy: 'Grant it what it needs: `GRANT SELECT ON public.audit, public.payments TO backup`.',
+        },
+      ],
+    }),
+    check('rewrites', 'No table rewritten meanwhile', 'an earlier check failed', { status: 'not run', seconds: 0 }),
+  ],
+}
+
+export const failedVerify: VerifyReport = {
+  ...BASE,
+  kind: 'verify',
+  verdict: 'failed',
+  mode: 'smoke',
+  seconds: 3.4,
+  state: 'written',
+  backupAgeSeconds: 140_000,
+  bytesRead: 0,
+  set: {
+    takenAt: '2026-11-22T02:17:04.000Z',
+    label: 'nightly',
+    whole: true,
+    serverVersion: '17.12',
+    tables: 37,
+    rows: 1_204_331,
+    plainBytes: 1_288_490_188,
+    storedBytes: 327_155_712,
+    parts: 41,
+    encrypted: true,
+    signature: 'not checked',
+  },
+  checks: [
+    check('backup-age', 'Backup age', '38 h 53 min, more than 30 h', {
+      status: 'failed',
+      findings: [
+        {
+          severity: 'failure',
+          message: 'The newest backup is 1 d 15 h old, more than the 30 h that `max-age` allows.',
+          remedy: 'Look at the last runs of the dump workflow; a schedule may have been disabled.',
+        },
+      ],
+    }),
+    check('parts', 'Parts', '41 of 41 parts are there at their sizes', { seconds: 1.1 }),
+    check('signature', 'Signature', 'no `verify-key` was given', { status: 'not run', seconds: 0 }),
+    check('restore-test-age', 'Last restore test', 'the evidence could not be listed', {
+      status: 'unverified',
+      findings: [
+        {
+          severity: 'failure',
+          message: 'The storage refused to list evidence/.',
+          remedy: 'Allow `s3:ListBucket` for the prefix.',
+        },
+      ],
+    }),
+  ],
+  findings: [
+    { severity: 'note', message: 'The bucket keeps no versions.', remedy: 'Turn on versioning to survive a deletion.' },
+  ],
+}
+
+export const sealedVerify: VerifyReport = {
+  ...failedVerify,
+  verdict: 'passed',
+  mode: 'integrity',
+  backupAgeSeconds: 10_800,
+  bytesRead: 327_155_712,
+  limitation: 'The backup is encrypted and no `identity` was given: its contents were not read.',
+  checks: [
+    check('parts', 'Parts', '41 of 41 parts are there at their sizes', { seconds: 1.1 }),
+    check('digests', 'Stored bytes', '41 of 41 parts have their SHA-256', { seconds: 21 }),
+    check('rows', 'Rows', 'needs an `identity`', { status: 'not run', seconds: 0 }),
+  ],
+  findings: [],
+}
+
+export const passedRestoreTest: RestoreTestReport = {
+  ...BASE,
+  kind: 'restore-test',
+  seconds: 262,
+  takenAt: '2026-11-22T02:17:04.000Z',
+  rtoSeconds: 245,
+  rpoSeconds: 10_800,
+  restoreSeconds: 180,
+  rtoTarget: 3_600,
+  rpoTarget: 108_000,
+  stages: [
+    { id: 'server', title: 'Start a server', seconds: 4.2 },
+    { id: 'rows', title: 'Restore rows', seconds: 140 },
+    { id: 'indexes', title: 'Indexes and constraints', seconds: 40 },
+    { id: 'proof', title: 'Prove', seconds: 60.8 },
+  ],
+  tablesProven: 2,
+  rowsProven: 1_204_331,
+  serverVersion: '17.12',
+  databaseUrl: 'postgresql://postgres:throw-away@127.0.0.1:54321/shop',
+  tables: [
+    { table: 'public.orders', rows: 804_112, bytes: 912_680_550, status: 'equal' },
+    { table: 'public.customers', rows: 400_219, bytes: 101_326_592, status: 'equal' },
+  ],
+  checks: [
+    check('rows', 'Rows', '1,204,331 rows in 2 tables are equal', { seconds: 60 }),
+    check('assertions', 'has orders', 'true', { seconds: 0.1 }),
+  ],
+}
+
+export const failedRestoreTest: RestoreTestReport = {
+  ...passedRestoreTest,
+  verdict: 'failed',
+  rtoSeconds: undefined,
+  tablesProven: 1,
+  rowsProven: 400_219,
+  tables: [
+    { table: 'public.sessions', rows: 12, bytes: 1_024, status: 'not compared', note: 'its rows were not dumped' },
+    {
+      table: 'public.orders',
+      rows: 804_112,
+      bytes: 912_680_550,
+      status: 'different',
+      note: '2 rows fewer than dumped',
+    },
+    { table: 'public.customers', rows: 400_219, bytes: 101_326_592, status: 'equal' },
+  ],
+  checks: [
+    check('rows', 'Rows', '1 of 3 tables differs', {
+      status: 'failed',
+      seconds: 60,
+      findings: [
+        {
+          severity: 'failure',
+          message: 'public.orders came back with 804,110 rows instead of 804,112.',
+          remedy: 'Restore the backup before it, and keep this one for an examination.',
+        },
+      ],
+    }),
+    check('assertions', 'has orders', 'the rows are not proven', { status: 'not run', seconds: 0 }),
+  ],
+}

@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+export interface Authority {
+  /** Path of the certificate. */
+  file: string
+  /** A certificate of this authority, as PEM. `names` are subject alternative names: `DNS:db.example.test`. */
+  issue(commonName: string, names?: string): Promise<{ certificate: string; key: string }>
+}
+
+/** A throw-away certificate authority, made with the openssl command in a new directory under the system's own. */
+export async function createAuthority(commonName: string): Promise<Authority> {
+  const directory = await mkdtemp(join(tmpdir(), 'lifeboat-ca-'))
+  const file = join(directory, 'ca.crt')
+  const key = join(directory, 'ca.key')
+  const common = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const extensions = ['-addext', 'basicConstraints=critical,CA:TRUE']
+  await run('openssl', [
+    'req',
+    '-x509',
+    ...common,
+    '-keyout',
+    key,
+    '-out',
+    file,
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${commonName}`,
+    ...extensions,
+  ])
+  let serial = 0
+  return {
+    file,
+    issue: async (name, names) => {
+      serial += 1
+      const base = join(directory, String(serial))
+      await run('openssl', ['req', ...common, '-keyout', `${base}.key`, '-out', `${base}.csr`, '-subj', `/CN=${name}`])
+      await writeFile(`${base}.ext`, names === undefined ? '' : `subjectAltName=${names}\n`)
+      const signing = [
+        '-CA',
+        file,
+        '-CAkey',
+        key,
+        '-set_serial',
+        String(serial),
+        '-days',
+        '2',
+        '-extfile',
+        `${base}.ext`,
+      ]
+      await run('openssl', ['x509', '-req', '-in', `${base}.csr`, '-out', `${base}.crt`, ...signing])
+      return { certificate: await readFile(`${base}.crt`, 'utf8'), key: await readFile(`${base}.key`, 'utf8') }
+    },
+  }
+}
