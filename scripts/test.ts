@@ -6,14 +6,12 @@
  *   npm test -- test/streams …     those whose path holds one of these words; flags go to jest
  *   npm test -- --install          installs what is missing (root and CI=true do so, too)
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { constants } from 'node:os'
 import { reachable, readImports, sourceFiles } from './lib/imports.ts'
-import { mayInstall, prepare } from './lib/prepare.ts'
 import { ROOT } from './lib/run.ts'
 
 const S3 = 'test/support/s3-service.ts'
-const PROGRAMS = { age: 'age', zstd: 'zstd', tar: 'tar', openssl: 'openssl' }
 
 interface TestFile {
   file: string
@@ -35,7 +33,8 @@ function testFiles(words: readonly string[]): TestFile[] {
 }
 
 /** Runs jest on these files; resolves with its exit code. */
-function runJest(tests: readonly TestFile[], needsS3: boolean, flags: readonly string[]): Promise<number> {
+function runJest(tests: readonly TestFile[], flags: readonly string[]): Promise<number> {
+  const needsS3 = tests.some(({ support }) => support.includes(S3))
   const jest = spawn(
     process.execPath,
     [
@@ -59,6 +58,13 @@ function runJest(tests: readonly TestFile[], needsS3: boolean, flags: readonly s
   })
 }
 
+/** Sees to it that servers and programs are there; ends this process if they are not, after saying what to do. */
+function prepare(install: boolean): void {
+  const args = ['--for', 'test', ...(install ? ['--install'] : [])]
+  const { status } = spawnSync('scripts/prepare.sh', args, { cwd: ROOT, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
 const OWN_FLAGS = ['--unit', '--install']
 const args = process.argv.slice(2)
 const words = args.filter((arg) => !arg.startsWith('-'))
@@ -66,8 +72,6 @@ const unit = args.includes('--unit')
 const tests = testFiles(words).filter(({ support }) => !unit || support.length === 0)
 if (tests.length === 0) throw new Error(`no test matches ${words.join(' ')}`)
 
-const s3 = tests.some(({ support }) => support.includes(S3))
-const postgres = tests.some(({ support }) => support.some((name) => name !== S3))
-await prepare({ postgres, s3, programs: PROGRAMS }, mayInstall(args))
+if (tests.some(({ support }) => support.length > 0)) prepare(args.includes('--install'))
 const flags = args.filter((arg) => arg.startsWith('-') && !OWN_FLAGS.includes(arg))
-process.exitCode = await runJest(tests, s3, flags)
+process.exitCode = await runJest(tests, flags)

@@ -16,11 +16,6 @@ import { parseRecipients } from '../streams/age.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
 import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
 
-await runMain('action-dump', {
-  main: (runner) => reporting(runner, emptyReport(runner), (report) => dump(runner, report)),
-  post: (runner) => rm(runner.temp, { recursive: true, force: true }),
-})
-
 function emptyReport(runner: Runner): DumpReport {
   return {
     ...startReport(runner),
@@ -150,3 +145,8 @@ function describe(report: DumpReport, inputs: DumpInputs, result: DumpResult): v
     .sort((a, b) => b.plainBytes - a.plainBytes)
     .slice(0, 10)
 }
+
+await runMain('action-dump', {
+  main: (runner) => reporting(runner, emptyReport(runner), (report) => dump(runner, report)),
+  post: (runner) => rm(runner.temp, { recursive: true, force: true }),
+})

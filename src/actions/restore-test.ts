@@ -23,18 +23,6 @@ import { findBackup } from './find-backup.ts'
 import { type RestoreTestInputs, readRestoreTestInputs } from './restore-test-inputs.ts'
 import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
 
-await runMain('action-restore-test', {
-  main: (runner) => {
-    const test = new RestoreTest(runner)
-    return reporting(runner, test.report, () => test.run(), verdictOn)
-  },
-  post: async (runner) => {
-    const directory = runner.state('cluster')
-    if (directory !== '') await stopScratchCluster({ directory })
-    await rm(runner.temp, { recursive: true, force: true })
-  },
-})
-
 /** What is wrong with the set is a result; anything else kept it from being tested. */
 function verdictOn(error: unknown): Verdict {
   const code = (error as { code?: unknown }).code
@@ -244,3 +232,15 @@ function rpoOf({ catalog, set }: Subject, verdict: Verdict): number | undefined 
   )
   return newest === undefined ? undefined : (systemClock.now().getTime() - newest.takenAt.getTime()) / 1_000
 }
+
+await runMain('action-restore-test', {
+  main: (runner) => {
+    const test = new RestoreTest(runner)
+    return reporting(runner, test.report, () => test.run(), verdictOn)
+  },
+  post: async (runner) => {
+    const directory = runner.state('cluster')
+    if (directory !== '') await stopScratchCluster({ directory })
+    await rm(runner.temp, { recursive: true, force: true })
+  },
+})

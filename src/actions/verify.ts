@@ -18,18 +18,6 @@ import { findBackup } from './find-backup.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
 import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
 
-await runMain('action-verify', {
-  main: (runner) =>
-    reporting(
-      runner,
-      { ...startReport(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 } as VerifyReport,
-      (report) => verify(runner, report),
-      // There is no backup, or it is damaged: that is a result. Anything else kept us from looking.
-      (error) => (isDamage(error) || (error as { code?: string }).code === 'no-set' ? 'failed' : 'unverified'),
-    ),
-  post: (runner) => rm(runner.temp, { recursive: true, force: true }),
-})
-
 async function verify(runner: Runner, report: VerifyReport): Promise<void> {
   const inputs = readVerifyInputs(runner)
   report.mode = inputs.mode
@@ -146,3 +134,15 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
     return result
   }
 }
+
+await runMain('action-verify', {
+  main: (runner) =>
+    reporting(
+      runner,
+      { ...startReport(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 } as VerifyReport,
+      (report) => verify(runner, report),
+      // There is no backup, or it is damaged: that is a result. Anything else kept us from looking.
+      (error) => (isDamage(error) || (error as { code?: string }).code === 'no-set' ? 'failed' : 'unverified'),
+    ),
+  post: (runner) => rm(runner.temp, { recursive: true, force: true }),
+})

@@ -54,7 +54,9 @@ export function patience(error: unknown): number {
 export function explain(error: unknown, attempted: Attempted): LifeboatError {
   if (error instanceof LifeboatError) return error
   const say = (code: string, what: string, remedy: string) =>
-    new LifeboatError(code, `${place(attempted)}: ${what}`, remedy, { cause: scrubbed(error, attempted.settings) })
+    new LifeboatError(code, `${place(attempted)}: ${what}`, remedy, {
+      cause: new Error(said(error, attempted.settings).shown),
+    })
   const state = serverCode(error)
   if (state !== undefined) return explainRefusal(state, said(error, attempted.settings), attempted, say)
   return isTlsFailure(error) ? explainTls(error, attempted, say) : explainNetwork(error, attempted, say)
@@ -66,29 +68,31 @@ function place({ host, port }: Attempted): string {
   return host.startsWith('/') ? `the socket of port ${port} in ${host}` : `${host}:${port}`
 }
 
-/** One line of what was said, without secrets. */
-function said(error: unknown, settings: ConnectionSettings): string {
-  return scrub(messageOf(error), connectionSecrets(settings)).replaceAll(/\s*\n\s*/g, ' ')
+/** What was said. To be judged by `raw` (masking a short password changes other words too), and told as `shown`. */
+interface Said {
+  raw: string
+  shown: string
 }
 
-function scrubbed(error: unknown, settings: ConnectionSettings): Error {
-  return new Error(said(error, settings))
+function said(error: unknown, settings: ConnectionSettings): Said {
+  const raw = messageOf(error)
+  return { raw, shown: scrub(raw, connectionSecrets(settings)).replaceAll(/\s*\n\s*/g, ' ') }
 }
 
-function explainRefusal(state: string, text: string, attempted: Attempted, say: Say): LifeboatError {
+function explainRefusal(state: string, { raw, shown }: Said, attempted: Attempted, say: Say): LifeboatError {
   const { input, user } = attempted.settings
-  if (/unsupported startup parameter/i.test(text)) {
+  if (/unsupported startup parameter/i.test(raw)) {
     const way = directAddress(attempted.host, attempted.port)
     return say(
       'pooler',
-      `a connection pooler that refuses server options (${text})`,
+      `a connection pooler that refuses server options (${shown})`,
       `${way}, or remove options= from ${input}.`,
     )
   }
-  if (/tenant or user not found/i.test(text)) {
+  if (/tenant or user not found/i.test(raw)) {
     return say(
       'unknown-user',
-      text,
+      shown,
       `Copy the pooler's own URL into ${input}: its user is named like postgres.<project-ref>.`,
     )
   }
@@ -96,43 +100,43 @@ function explainRefusal(state: string, text: string, attempted: Attempted, say: 
     case '28P01':
       return say(
         'wrong-password',
-        text,
+        shown,
         `Correct the password in ${input}; percent-encode its special characters (@ is %40).`,
       )
     case '28000':
-      return explainLogin(text, attempted, say)
+      return explainLogin({ raw, shown }, attempted, say)
     case '3D000':
-      return say('unknown-database', text, `Correct the database's name at the end of ${input}.`)
+      return say('unknown-database', shown, `Correct the database's name at the end of ${input}.`)
     case '42501':
-      return say('no-connect-privilege', text, `GRANT CONNECT ON DATABASE "${attempted.database}" TO "${user}".`)
+      return say('no-connect-privilege', shown, `GRANT CONNECT ON DATABASE "${attempted.database}" TO "${user}".`)
     case '53300':
       return say(
         'too-many-connections',
-        text,
+        shown,
         `Free connections, raise max_connections or the limit of "${user}", or lower jobs.`,
       )
     case '57P03':
-      return say('starting-up', text, 'Run again when the server accepts connections.')
+      return say('starting-up', shown, 'Run again when the server accepts connections.')
     default:
-      if (/no such database/i.test(text)) {
-        return say('unknown-database', text, `Correct the database's name at the end of ${input}.`)
+      if (/no such database/i.test(raw)) {
+        return say('unknown-database', shown, `Correct the database's name at the end of ${input}.`)
       }
-      return say('refused', `${text} (SQLSTATE ${state})`, `Check ${input} against what the server says here.`)
+      return say('refused', `${shown} (SQLSTATE ${state})`, `Check ${input} against what the server says here.`)
   }
 }
 
-function explainLogin(text: string, { settings, encrypted }: Attempted, say: Say): LifeboatError {
+function explainLogin({ raw, shown }: Said, { settings, encrypted }: Attempted, say: Say): LifeboatError {
   const { input, user } = settings
-  if (/client certificate/i.test(text)) {
-    return say('tls-client-certificate', text, `Add sslcert and sslkey (paths of files in the job) to ${input}.`)
+  if (/client certificate/i.test(raw)) {
+    return say('tls-client-certificate', shown, `Add sslcert and sslkey (paths of files in the job) to ${input}.`)
   }
-  if (!/pg_hba\.conf/.test(text)) {
-    return say('unknown-user', text, `Correct the user in ${input} ("${user}"), or create it and let it log in.`)
+  if (!/pg_hba\.conf/.test(raw)) {
+    return say('unknown-user', shown, `Correct the user in ${input} ("${user}"), or create it and let it log in.`)
   }
-  const encryptionDecides = !encrypted && /no encryption|SSL off/i.test(text)
+  const encryptionDecides = !encrypted && /no encryption|SSL off/i.test(raw)
   return say(
     'no-pg-hba-entry',
-    text,
+    shown,
     encryptionDecides
       ? `Use SSL: add sslmode=require (better verify-full, with database-ca) to ${input}, or allow plain connections in pg_hba.conf.`
       : "Allow this client, user and database in the server's pg_hba.conf or its list of trusted addresses.",
@@ -162,7 +166,7 @@ function explainTls(error: unknown, { settings, host }: Attempted, say: Say): Li
   }
   return say(
     'tls-failed',
-    `TLS failed: ${said(error, settings)}`,
+    `TLS failed: ${said(error, settings).shown}`,
     `Check that ${input} names the server itself and its port.`,
   )
 }
@@ -170,7 +174,7 @@ function explainTls(error: unknown, { settings, host }: Attempted, say: Say): Li
 function explainNetwork(error: unknown, { settings, host }: Attempted, say: Say): LifeboatError {
   const { input } = settings
   const code = codeOf(error) ?? ''
-  const text = said(error, settings)
+  const { raw, shown } = said(error, settings)
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EAI_FAIL' || code === 'EAI_NODATA') {
     return say(
       'unknown-host',
@@ -178,7 +182,7 @@ function explainNetwork(error: unknown, { settings, host }: Attempted, say: Say)
       `Correct the host in ${input}; if it is private, run on a self-hosted runner in that network.`,
     )
   }
-  if (text === 'timeout expired' || code === 'ETIMEDOUT') {
+  if (raw === 'timeout expired' || code === 'ETIMEDOUT') {
     return say(
       'unreachable',
       'no answer in time',
@@ -192,14 +196,14 @@ function explainNetwork(error: unknown, { settings, host }: Attempted, say: Say)
       `Start the server, or correct host and port in ${input}.`,
     )
   }
-  if (NETWORK_CODES.has(code) || /Connection terminated/.test(text)) {
+  if (NETWORK_CODES.has(code) || /Connection terminated/.test(raw)) {
     return say(
       'unreachable',
-      `the connection failed: ${text}`,
+      `the connection failed: ${shown}`,
       `Check host and port in ${input}, and the network in between.`,
     )
   }
-  return say('connection-failed', text, `Check ${input}.`)
+  return say('connection-failed', shown, `Check ${input}.`)
 }
 
 /** A host that has IPv6 addresses only, on a machine that has no IPv6. GitHub's hosted runners have none. */

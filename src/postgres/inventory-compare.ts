@@ -9,7 +9,7 @@ export interface CompareOptions {
   definitions?: boolean
 }
 
-/** Columns, constraints and other things that are named `<relation>.<name>` and vanish with their relation. */
+/** Things that are named `<relation>.<name>` and vanish with their relation. */
 const PARTS: readonly string[] = ['column', 'constraint', 'trigger', 'rule', 'policy']
 
 /**
@@ -34,7 +34,7 @@ export function compareInventories(
   for (const [key, object] of after) {
     if (!before.has(key)) differences.push(absent(object, 'extra', otherMajor))
   }
-  return withoutParts(differences)
+  return withoutParts(differences, new Map([...after, ...before]))
 }
 
 function majorOf(version: string): string {
@@ -87,14 +87,18 @@ function comparable(value: unknown, fact: string, otherMajor: boolean): unknown 
   return value.map((grant) => String(grant).replace(/,MAINTAIN\*?(?=[,/])|(?<==)MAINTAIN\*?,/, ''))
 }
 
-function withoutParts(differences: InventoryDifference[]): InventoryDifference[] {
-  const gone = new Set(
-    differences
-      .filter(({ difference, kind }) => difference !== 'changed' && !PARTS.includes(kind))
-      .map(({ difference, identity }) => `${difference} ${identity}`),
-  )
+function withoutParts(
+  differences: InventoryDifference[],
+  objects: Map<string, InventoryObject>,
+): InventoryDifference[] {
+  const gone = new Set<string>()
+  for (const { difference, kind, identity } of differences) {
+    if (difference !== 'changed' && !PARTS.includes(kind)) gone.add(`${difference} ${identity}`)
+  }
   return differences.filter(({ difference, kind, identity }) => {
-    return difference === 'changed' || !PARTS.includes(kind) || !gone.has(`${difference} ${relationOf(identity)}`)
+    const table = objects.get(`${kind} ${identity}`)?.facts.table
+    const whole = PARTS.includes(kind) ? relationOf(identity) : typeof table === 'string' ? table : undefined
+    return difference === 'changed' || whole === undefined || !gone.has(`${difference} ${whole}`)
   })
 }
 

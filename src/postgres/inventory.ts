@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { withCatalogSession } from './catalog-session.ts'
 import { readSequences, readTables } from './inventory-relations.ts'
 import type { DatabaseFacts, DatabaseSetting, ExtensionFacts, Inventory } from './inventory-types.ts'
 import { readStructure } from './structure.ts'
@@ -10,36 +11,26 @@ export type * from './inventory-types.ts'
 /**
  * What the catalog says the connected database holds, seen by the caller's transaction: export its snapshot, or open
  * it REPEATABLE READ, and everything is of one moment (sequence values and `filenode` are of now, by nature).
- * PostgreSQL 13–18. Reads catalogs and sequences, never a table; sets the session's `search_path` to nothing, which
- * the names in the answer rely on, and `jit` to off. Any role may do it; what it may not read is null, and privileges.ts names it.
+ * PostgreSQL 13–18. Reads catalogs and sequences, never a table. Any role may do it; what it may not read is null, and
+ * privileges.ts names it. Names come as PostgreSQL's own text, whatever the connection's `client_encoding`.
  */
-export async function readInventory(client: ClientBase): Promise<Inventory> {
-  // Compiling these queries takes longer than running them.
-  await client.query(`select set_config('search_path', '', false), set_config('jit', 'off', false)`)
-  const version = await readVersion(client)
-  const objectIds = await readLargeObjectIds(client)
-  return {
-    serverVersion: version.text,
-    database: await readDatabase(client, version.number),
-    tables: await readTables(client),
-    sequences: await readSequences(client),
-    objects: await readStructure(client, version.number),
-    largeObjects: objectIds.length,
-    largeObjectIds: objectIds,
-    extensions: await readExtensions(client),
-    databaseSettings: await readDatabaseSettings(client),
-    roles: await readNames(client, ROLES),
-    superuserRoles: await readNames(client, superuserRoles(version.number)),
-  }
-}
-
-async function readVersion(client: ClientBase): Promise<{ number: number; text: string }> {
-  const { rows } = await client.query<{ number: number; text: string }>(`
-    select current_setting('server_version_num')::int as number,
-      split_part(current_setting('server_version'), ' ', 1) as text`)
-  const [version] = rows
-  if (version === undefined) throw new Error('the server did not tell its version')
-  return version
+export function readInventory(client: ClientBase): Promise<Inventory> {
+  return withCatalogSession(client, async ({ version, versionText }) => {
+    const objectIds = await readLargeObjectIds(client)
+    return {
+      serverVersion: versionText,
+      database: await readDatabase(client, version),
+      tables: await readTables(client),
+      sequences: await readSequences(client),
+      objects: await readStructure(client, version),
+      largeObjects: objectIds.length,
+      largeObjectIds: objectIds,
+      extensions: await readExtensions(client),
+      databaseSettings: await readDatabaseSettings(client),
+      roles: await readNames(client, ROLES),
+      superuserRoles: await readNames(client, superuserRoles(version)),
+    }
+  })
 }
 
 const PROVIDERS: Record<string, DatabaseFacts['localeProvider']> = { c: 'libc', i: 'icu', b: 'builtin' }

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { withCatalogSession } from './catalog-session.ts'
 import { qualified, roleName, userSchema } from './structure-sql.ts'
 
 /** Something that pg_dump, run by the connected role, would stop at. */
@@ -30,17 +31,16 @@ const ROLE = 'quote_ident(current_user)'
  * views and materialized views need none (their rows are not dumped). Two things are lost without an error and are not
  * listed: subscriptions, and the options of other roles' user mappings; both take a superuser. Catalog only, PostgreSQL 13–18.
  */
-export async function findUnreadable(client: ClientBase): Promise<Unreadable[]> {
-  const { rows: versions } = await client.query<{ version: number }>(
-    `select current_setting('server_version_num')::int as version, set_config('search_path', '', false)`,
-  )
-  const hasReadAll = (versions[0]?.version ?? 0) >= 140000
-  const { rows } = await client.query<UnreadableRow>([relations(hasReadAll), LARGE_OBJECTS].join('\nunion all\n'))
-  return rows.map(({ oid, shortGrant, ...row }) => ({
-    ...row,
-    ...(oid === null ? {} : { oid: Number(oid) }),
-    ...(shortGrant === null ? {} : { shortGrant }),
-  }))
+export function findUnreadable(client: ClientBase): Promise<Unreadable[]> {
+  return withCatalogSession(client, async ({ version }) => {
+    const queries = [relations(version >= 140000), LARGE_OBJECTS]
+    const { rows } = await client.query<UnreadableRow>(queries.join('\nunion all\n'))
+    return rows.map(({ oid, shortGrant, ...row }) => ({
+      ...row,
+      ...(oid === null ? {} : { oid: Number(oid) }),
+      ...(shortGrant === null ? {} : { shortGrant }),
+    }))
+  })
 }
 
 interface UnreadableRow extends Omit<Unreadable, 'oid' | 'shortGrant'> {

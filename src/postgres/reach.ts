@@ -183,9 +183,10 @@ function wrongServer(attempted: Attempted, wanted: string, kind: string): Lifebo
   )
 }
 
-/** A refusal by a server says more than a failure of TLS, and that more than a host that was not reached. */
+/** A refusal by a server says more than a judgement of ours or a failure of TLS, and that more than a host that was not reached. */
 function mostTelling(failures: readonly Failure[]): LifeboatError {
-  const rank = ({ error }: Failure) => (serverCode(error) !== undefined ? 0 : isTlsFailure(error) ? 1 : 2)
+  const rank = ({ error }: Failure) =>
+    serverCode(error) !== undefined ? 0 : error instanceof LifeboatError || isTlsFailure(error) ? 1 : 2
   const sorted = [...failures].sort((a, b) => rank(a) - rank(b))
   const first = sorted[0] as Failure
   return explain(first.error, first.attempted)

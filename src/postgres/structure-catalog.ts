@@ -118,7 +118,6 @@ const subscriptions: StructureQuery = () => `
   select 'subscription' as kind, quote_ident(s.subname) as identity, ${facts({
     owner: roleName('s.subowner'),
     publications: sortedArray('s.subpublications'),
-    comment: comment('pg_subscription', 's.oid'),
   })} as facts
   from pg_subscription s
   where s.subdbid = (select d.oid from pg_database d where d.datname = current_database())`

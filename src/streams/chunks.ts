@@ -19,10 +19,10 @@ export class ChunkReader {
     }
   }
 
-  /** Puts bytes back that the next read gives out again. At most once between two reads. */
+  /** Puts bytes back that the next read gives out again, before whatever else was put back. */
   unread(bytes: Buffer): void {
-    if (this.#unread !== undefined) throw new Error('there are unread bytes already')
-    if (bytes.length > 0) this.#unread = bytes
+    if (bytes.length === 0) return
+    this.#unread = this.#unread === undefined ? bytes : Buffer.concat([bytes, this.#unread])
   }
 
   async atEnd(): Promise<boolean> {

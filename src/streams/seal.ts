@@ -14,10 +14,9 @@ export interface Sealing {
 }
 
 export interface SealResult {
-  /** Length and SHA-256 (lower-case hex) of what went in. */
+  /** Length of what went in. */
   plainBytes: number
-  plainSha256: string
-  /** Length and SHA-256 of what came out, as it is stored. */
+  /** Length and SHA-256 (lower-case hex) of what came out, as it is stored. */
   bytes: number
   sha256: string
 }
@@ -38,20 +37,26 @@ export function sealedSuffix(sealing: Sealing): '.zst' | '.zst.age' {
  * the stream ends with the source's own error if that is what failed.
  */
 export function seal(source: AsyncIterable<Buffer>, sealing: Sealing, signal?: AbortSignal): Sealed {
-  const plain = new DigestMeter()
+  let plainBytes = 0
+  async function* counted(): AsyncGenerator<Buffer, void, void> {
+    for await (const chunk of source) {
+      plainBytes += chunk.length
+      yield chunk
+    }
+  }
   const stored = new DigestMeter()
   const encryption = sealing.recipients.length > 0 ? [encryptAge(sealing.recipients)] : []
-  const stages = [plain, compressZstd(sealing.level), ...encryption, stored]
+  const stages = [compressZstd(sealing.level), ...encryption, stored]
   let complete = false
   async function* stream(): AsyncGenerator<Buffer, void, void> {
-    yield* gatherChunks(runChain(source, stages, signal), MIN_CHUNK_BYTES)
+    yield* gatherChunks(runChain(counted(), stages, signal), MIN_CHUNK_BYTES)
     complete = true
   }
   return {
     stream: stream(),
     result: () => {
       if (!complete) throw new Error('the sealed stream was not read to its end')
-      return { plainBytes: plain.bytes, plainSha256: plain.sha256(), bytes: stored.bytes, sha256: stored.sha256() }
+      return { plainBytes, bytes: stored.bytes, sha256: stored.sha256() }
     },
   }
 }

@@ -184,7 +184,13 @@ test('refusals of the server name the input to change, and no secret', async () 
 
 /** Time that passes only when somebody sleeps. */
 function fakeClock(): Clock & { slept: number } {
-  const clock = { slept: 0, now: () => new Date(clock.slept), sleep: async (ms: number) => void (clock.slept += ms) }
+  const clock = {
+    slept: 0,
+    now: () => new Date(clock.slept),
+    sleep: async (milliseconds: number) => {
+      clock.slept += milliseconds
+    },
+  }
   return clock
 }
 

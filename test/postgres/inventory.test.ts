@@ -84,7 +84,7 @@ const CHANGES: Change[] = [
   ['revoke insert on app.customer from "structure reader" cascade', 'table', 'app.customer', 'changed', 'acl'],
   ['revoke select (email) on app.customer from "structure""app"', 'column', 'app.customer.email', 'changed', 'acl'],
   ['alter table app.customer alter column tags drop default', 'column', 'app.customer.tags', 'changed', 'default'],
-  ['alter table app.customer alter column born type timestamp', 'column', 'app.customer.born', 'changed', 'type'],
+  ['alter table app.customer alter column changed type timestamp', 'column', 'app.customer.changed', 'changed', 'type'],
   ['alter table app.customer add column more integer', 'column', 'app.customer.more', 'extra'],
   ['alter table app.scratch set logged', 'table', 'app.scratch', 'changed', 'unlogged'],
   ['drop table app.nothing', 'table', 'app.nothing', 'missing'],
@@ -189,7 +189,11 @@ describe.each(availableMajors())('the inventory of PostgreSQL %i', (major) => {
       fact,
     ])
     // What those changes bring with them.
-    expected.push(['publication', 'narrow', 'changed', 'never'])
+    expected.push(
+      ['sequence', 'app.serials_a_seq', 'changed', 'owner'],
+      ['sequence', 'app.serials_b_seq', 'changed', 'owner'],
+      ['table', 'app.event_2026_sad', 'changed', 'bound'],
+    )
     expect(inOrder(found.map(({ kind, identity, difference, fact }) => [kind, identity, difference, fact]))).toEqual(
       inOrder(expected),
     )
@@ -294,6 +298,21 @@ describe.each(availableMajors())('the inventory of PostgreSQL %i', (major) => {
     expect(compareInventories(before, seen)).toEqual([])
   })
 
+  test('names are right whatever the encodings, and the settings of the connection stay', async () => {
+    const url = await server.createDatabase('latin', { encoding: 'LATIN1', collate: 'C', ctype: 'C' })
+    await server.psql('latin', 'create table "été" ("ça" integer)')
+    await withClient(url, async (client) => {
+      await client.query(`set client_encoding to 'LATIN1'; set search_path to public, pg_catalog`)
+      const inventory = await readInventory(client)
+      expect(inventory.tables.map((table) => table.identity)).toEqual(['public."été"'])
+      expect(inventory.objects.map((object) => object.identity)).toContain('public."été"."ça"')
+      const { rows } = await client.query(
+        `select current_setting('client_encoding') as encoding, current_setting('search_path') as path`,
+      )
+      expect(rows).toEqual([{ encoding: 'LATIN1', path: 'public, pg_catalog' }])
+    })
+  })
+
   test('the number of queries does not grow with the number of objects', async () => {
     const count = await withRollback(source, async (client) => {
       await client.query(
@@ -351,6 +370,7 @@ test('the columns of a missing table are not listed one by one', () => {
   const source = inventory('17.12', [
     { kind: 'table', identity: 'public."a.b"', facts: {} },
     { kind: 'column', identity: 'public."a.b"."c.d"', facts: {} },
+    { kind: 'index', identity: 'public.i', facts: { table: 'public."a.b"' } },
     { kind: 'column', identity: 'public.other.c', facts: {} },
   ])
   expect(compareInventories(source, inventory('17.12', [])).map((one) => one.identity)).toEqual([
