@@ -37,6 +37,8 @@ free_port() {
   echo "$port"
 }
 
+# The storage daemon does not enter itself into the map (CRUSH): on a busy machine it tries that before it knows the
+# cluster, is refused ("wrong fsid") and ends. `start_daemons` enters it.
 # No manager daemon: it only serves statistics, and costs 300 MB and a busy core. No authentication inside the cluster:
 # it listens on the loopback interface alone.
 write_configuration() {
@@ -54,6 +56,8 @@ osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 8
 osd crush chooseleaf type = 0
+osd crush update on start = false
+osd class update on start = false
 mon allow pool size one = true
 mon max pg per osd = 1000
 mon data = $directory/mon
@@ -71,17 +75,20 @@ CONFIGURATION
 }
 
 start_daemons() {
-  local configuration=(-c "$directory/ceph.conf")
+  local configuration=(-c "$directory/ceph.conf") disk
+  # The cluster knows its disk by this id: the storage daemon is refused if it brings another one.
+  disk=$(cat /proc/sys/kernel/random/uuid)
   monmaptool --create --fsid "$cluster" --addv a "[v1:127.0.0.1:$monitor_port]" "$directory/monmap"
   ceph-authtool --create-keyring "$directory/keyring" --gen-key -n mon. --cap mon 'allow *'
   ceph-mon "${configuration[@]}" --mkfs -i a --monmap "$directory/monmap" --keyring "$directory/keyring"
   ceph-mon "${configuration[@]}" -i a
-  ceph "${configuration[@]}" osd create
-  ceph-osd "${configuration[@]}" -i 0 --mkfs --osd-uuid "$(cat /proc/sys/kernel/random/uuid)"
+  timeout 60 ceph "${configuration[@]}" osd create "$disk"
+  timeout 60 ceph "${configuration[@]}" osd crush add osd.0 1.0 root=default host=lifeboat
+  ceph-osd "${configuration[@]}" -i 0 --mkfs --osd-uuid "$disk"
   ceph-osd "${configuration[@]}" -i 0
   radosgw "${configuration[@]}" -n client.rgw.a
   curl --silent --show-error --fail --retry 60 --retry-delay 1 --retry-connrefused "http://127.0.0.1:$port/"
-  radosgw-admin "${configuration[@]}" user create --uid=lifeboat --display-name=lifeboat \
+  timeout 60 radosgw-admin "${configuration[@]}" user create --uid=lifeboat --display-name=lifeboat \
     --access-key=lifeboat --secret-key=lifeboat-secret
 }
 
@@ -99,7 +106,13 @@ start() {
   monitor_port=$(free_port)
   cluster=$(cat /proc/sys/kernel/random/uuid)
   write_configuration
-  if ! (start_daemons) > "$directory/log/start.log" 2>&1; then
+  # In a condition bash would go on after a command that failed.
+  local status
+  set +e
+  (set -e; start_daemons) > "$directory/log/start.log" 2>&1
+  status=$?
+  set -e
+  if [ "$status" -ne 0 ]; then
     echo 'Ceph did not start:' >&2
     tail -n 20 "$directory/log/start.log" >&2
     stop

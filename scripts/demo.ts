@@ -136,9 +136,8 @@ function report(outcomes: readonly Outcome[]): number {
   }
   const passed = outcomes.filter(({ result }) => result.conclusion === 'success' && result.outputs.verdict === 'passed')
   if (passed.length === 3) {
-    say(
-      `\nThe backup set is in ${path.relative(process.cwd(), path.join(FOLDER, 'storage'))}, its key in identity.txt.`,
-    )
+    const shown = (name: string) => path.relative(process.cwd(), path.join(FOLDER, name))
+    say(`\nThe backup set is in ${shown('storage')}, the key that opens it in ${shown('identity.txt')}.`)
     return 0
   }
   say(`\n${passed.length} of 3 steps passed.`)

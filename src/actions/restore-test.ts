@@ -165,7 +165,7 @@ class RestoreTest {
     const { report } = this
     const equal = tables.filter(({ status }) => status === 'equal')
     report.tables = tables
-    report.tablesProven = equal.length
+    report.tablesProven = equal.reduce((sum, { members }) => sum + members, 0)
     report.rowsProven = equal.reduce((sum, { rows }) => sum + rows, 0)
   }
 

@@ -12,7 +12,7 @@ export interface CatalogSession {
 /**
  * Runs catalog queries with the settings that their answers rely on, and puts the caller's own back afterwards:
  * an empty `search_path`, so that names come out qualified; `client_encoding` UTF8, the only one that `pg` decodes
- * (a connection that copies rows has the server's); `jit` off, for compiling such queries takes longer than running them.
+ * (a connection that copies rows has the server's); `jit` off, for compiling such queries takes longer than they do.
  */
 export async function withCatalogSession<T>(
   client: ClientBase,
@@ -21,7 +21,8 @@ export async function withCatalogSession<T>(
   const { rows } = await client.query<CatalogRow>(`
     select current_setting('server_version_num')::int as version,
       split_part(current_setting('server_version'), ' ', 1) as text,
-      current_setting('search_path') as path, current_setting('client_encoding') as encoding, current_setting('jit') as jit`)
+      current_setting('search_path') as path, current_setting('client_encoding') as encoding,
+      current_setting('jit') as jit`)
   const [before] = rows
   if (before === undefined) throw new Error('the server did not tell its settings')
   const { version, text: versionText } = before
@@ -47,7 +48,8 @@ interface CatalogRow extends Settings {
 
 async function configure(client: ClientBase, { path, encoding, jit }: Settings): Promise<void> {
   await client.query(
-    `select set_config('search_path', $1, false), set_config('client_encoding', $2, false), set_config('jit', $3, false)`,
+    `select set_config('search_path', $1, false), set_config('client_encoding', $2, false),
+      set_config('jit', $3, false)`,
     [path, encoding, jit],
   )
 }

@@ -17,10 +17,13 @@ const EXTENSION = `
 
 const TABLES = `
   select
-    c.oid::int8::text as oid, n.nspname as schema, c.relname as name, ${qualified('n.nspname', 'c.relname')} as identity,
+    c.oid::int8::text as oid, n.nspname as schema, c.relname as name,
+    ${qualified('n.nspname', 'c.relname')} as identity,
     c.relkind as kind, c.relpersistence as persistence, pg_get_userbyid(c.relowner) as owner,
     pg_relation_filenode(c.oid)::int8::text as filenode, nullif(c.relfilenode, 0)::int8::text as "snapshotFilenode",
-    (select json_agg(inh.inhparent::int8 order by inh.inhseqno) from pg_inherits inh where inh.inhrelid = c.oid) as parents,
+    (
+      select json_agg(inh.inhparent::int8 order by inh.inhseqno) from pg_inherits inh where inh.inhrelid = c.oid
+    ) as parents,
     c.relispartition as "isPartition", ext.extname as extension, config.condition as "configCondition",
     c.relrowsecurity as "rowSecurity", c.relforcerowsecurity as "forceRowSecurity", c.reltuples as "approximateRows",
     case when c.relkind in ('r', 'm') then pg_table_size(c.oid) else 0 end::text as bytes, c.relispopulated as populated
@@ -57,7 +60,8 @@ export async function readTables(client: ClientBase): Promise<TableFacts[]> {
 
 const SEQUENCES = `
   select
-    c.oid::int8::text as oid, n.nspname as schema, c.relname as name, ${qualified('n.nspname', 'c.relname')} as identity,
+    c.oid::int8::text as oid, n.nspname as schema, c.relname as name,
+    ${qualified('n.nspname', 'c.relname')} as identity,
     format_type(s.seqtypid, null) as "dataType", s.seqincrement::text as increment, s.seqmin::text as minimum,
     s.seqmax::text as maximum, s.seqstart::text as start, s.seqcache::text as cache, s.seqcycle as cycle,
     c.relpersistence as persistence, ext.extname as extension, config.condition as "configCondition",

@@ -107,7 +107,8 @@ function superuserRoles(version: number): string {
     select evtowner from pg_event_trigger
     union all select fdwowner from pg_foreign_data_wrapper
     union all select p.pubowner from pg_publication p where p.puballtables ${publications}
-    union all select s.subowner from pg_subscription s join pg_database d on d.oid = s.subdbid where d.datname = current_database()
+    union all select s.subowner from pg_subscription s join pg_database d on d.oid = s.subdbid
+      where d.datname = current_database()
   ) owners (owner)
   order by 1`
 }

@@ -13,6 +13,8 @@ export const SESSION_PINS: readonly (readonly [name: string, value: string])[] =
   ['xmloption', 'content'],
   ['search_path', ''],
   ['row_security', 'off'],
+  // A database may make its sessions read-only; a restore into a copy of it writes.
+  ['default_transaction_read_only', 'off'],
   ['statement_timeout', '0'],
   ['lock_timeout', '0'],
   ['idle_in_transaction_session_timeout', '0'],

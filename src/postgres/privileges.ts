@@ -29,7 +29,8 @@ const ROLE = 'quote_ident(current_user)'
  * Everything that the connected role cannot dump, at once: pg_dump itself stops at the first. An empty list means that
  * pg_dump finds every privilege it needs. Column privileges do not help (pg_dump locks whole tables), foreign tables,
  * views and materialized views need none (their rows are not dumped). Two things are lost without an error and are not
- * listed: subscriptions, and the options of other roles' user mappings; both take a superuser. Catalog only, PostgreSQL 13–18.
+ * listed: subscriptions, and the options of other roles' user mappings; both take a superuser. Catalog only,
+ * PostgreSQL 13–18.
  */
 export function findUnreadable(client: ClientBase): Promise<Unreadable[]> {
   return withCatalogSession(client, async ({ version }) => {
@@ -97,12 +98,16 @@ const LARGE_OBJECTS = `
   select 'large objects', ${roleName('lo.owner')}, null, 'needs SELECT on ' || lo.count || ' of them',
     case when lo.count <= ${LISTED_LARGE_OBJECTS}
       then 'GRANT SELECT ON LARGE OBJECT ' || array_to_string(lo.oids, ', ') || ' TO ' || ${ROLE} || ';'
-      else 'DO ' || quote_literal('DECLARE id oid; BEGIN FOR id IN SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE lomowner = '
-        || quote_literal(${roleName('lo.owner')}) || '::regrole LOOP EXECUTE ''GRANT SELECT ON LARGE OBJECT '' || id || '' TO '
+      else 'DO '
+        || quote_literal('DECLARE id oid; BEGIN FOR id IN '
+        || 'SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE lomowner = '
+        || quote_literal(${roleName('lo.owner')})
+          || '::regrole LOOP EXECUTE ''GRANT SELECT ON LARGE OBJECT '' || id || '' TO '
         || replace(${ROLE}, '''', '''''') || '''; END LOOP; END') || ';'
     end, null
   from (
-    select each.lomowner as owner, count(*) as count, (array_agg(each.oid order by each.oid))[1:${LISTED_LARGE_OBJECTS}] as oids
+    select each.lomowner as owner, count(*) as count, (array_agg(each.oid
+      order by each.oid))[1:${LISTED_LARGE_OBJECTS}] as oids
     from pg_largeobject_metadata each
     join (
       select like_it.lomowner, like_it.lomacl::text as list, (array_agg(like_it.oid))[1] as sample

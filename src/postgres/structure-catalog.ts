@@ -39,7 +39,8 @@ const extensions: StructureQuery = () => `
 const defaultPrivileges: StructureQuery = () => `
   select 'default privileges' as kind,
     'for role ' || ${roleName('d.defaclrole')} || coalesce(' in schema ' || quote_ident(n.nspname), '') || ' on '
-      || case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+      || case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions'
+           when 'T' then 'types'
            when 'n' then 'schemas' when 'L' then 'large objects' else d.defaclobjtype::text end as identity, ${facts({
              acl: grants('d.defaclacl'),
            })} as facts
@@ -88,19 +89,23 @@ const eventTriggers: StructureQuery = () => `
 const publications: StructureQuery = (version) => {
   const columns =
     version >= 150000
-      ? "coalesce((select ' (' || string_agg(quote_ident(a.attname), ', ' order by a.attname) || ')' from pg_attribute a where a.attrelid = pr.prrelid and a.attnum = any(pr.prattrs)), '')"
+      ? `coalesce((
+        select ' (' || string_agg(quote_ident(a.attname), ', ' order by a.attname) || ')'
+        from pg_attribute a
+        where a.attrelid = pr.prrelid and a.attnum = any(pr.prattrs)), '')`
       : "''"
   const filter = version >= 150000 ? "case when pr.prqual is not null then ' where' else '' end" : "''"
   return `
   select 'publication' as kind, quote_ident(p.pubname) as identity, ${facts({
     owner: roleName('p.pubowner'),
     allTables: flag('p.puballtables'),
-    publishes:
-      "concat_ws(' ', case when p.pubinsert then 'insert' end, case when p.pubupdate then 'update' end, case when p.pubdelete then 'delete' end, case when p.pubtruncate then 'truncate' end)",
+    publishes: `concat_ws(' ', case when p.pubinsert then 'insert' end, case when p.pubupdate then 'update' end,
+        case when p.pubdelete then 'delete' end, case when p.pubtruncate then 'truncate' end)`,
     viaRoot: flag('p.pubviaroot'),
     generatedColumns: version >= 180000 ? "nullif(p.pubgencols::text, 'n')" : undefined,
     tables: `(select jsonb_agg(item order by item collate "C") from (
-      select ${relationName('pr.prrelid')} || ${columns} || ${filter} as item from pg_publication_rel pr where pr.prpubid = p.oid) x)`,
+      select ${relationName('pr.prrelid')} || ${columns} || ${filter} as item
+      from pg_publication_rel pr where pr.prpubid = p.oid) x)`,
     schemas:
       version >= 150000
         ? `(

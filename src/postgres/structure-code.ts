@@ -94,7 +94,8 @@ const types: StructureQuery = (version) => `
     notNull: flag("(t.typtype = 'd' and t.typnotnull)"),
     default: flag("(t.typtype = 'd' and t.typdefault is not null)"),
     collation: `case when t.typtype = 'd'
-      and t.typcollation <> (select bt.typcollation from pg_type bt where bt.oid = t.typbasetype) then ${collationName('t.typcollation')} end`,
+      and t.typcollation <> (select bt.typcollation from pg_type bt where bt.oid = t.typbasetype)
+      then ${collationName('t.typcollation')} end`,
     range: RANGE,
     multirange:
       version >= 140000
@@ -125,44 +126,42 @@ const operators: StructureQuery = () => `
   where ${userSchema()} and ${notOfExtension('pg_operator', 'o.oid')} and o.oprcode <> 0`
 
 const operatorClasses: StructureQuery = () => `
-  select 'operator class' as kind, ${qualified('n.nspname', 'oc.opcname')} || ' using ' || am.amname as identity, ${facts(
-    {
+  select 'operator class' as kind, ${qualified('n.nspname', 'oc.opcname')} || ' using '
+    || am.amname as identity, ${facts({
       owner: roleName('oc.opcowner'),
       type: 'format_type(oc.opcintype, null)',
       default: flag('oc.opcdefault'),
       keyType: 'case when oc.opckeytype <> 0 then format_type(oc.opckeytype, null) end',
       family: qualified('fn.nspname', 'f.opfname'),
       comment: comment('pg_opclass', 'oc.oid'),
-    },
-  )} as facts
+    })} as facts
   from pg_opclass oc join pg_namespace n on n.oid = oc.opcnamespace join pg_am am on am.oid = oc.opcmethod
   join pg_opfamily f on f.oid = oc.opcfamily join pg_namespace fn on fn.oid = f.opfnamespace
   where ${userSchema()} and ${notOfExtension('pg_opclass', 'oc.oid')}`
 
 const operatorFamilies: StructureQuery = () => `
-  select 'operator family' as kind, ${qualified('n.nspname', 'f.opfname')} || ' using ' || am.amname as identity, ${facts(
-    {
+  select 'operator family' as kind, ${qualified('n.nspname', 'f.opfname')} || ' using '
+    || am.amname as identity, ${facts({
       owner: roleName('f.opfowner'),
       operators: `(select jsonb_agg(item order by item) from (
       select ao.amopstrategy || ' ' || ao.amopopr::regoperator as item from pg_amop ao where ao.amopfamily = f.oid) x)`,
       functions: `(select jsonb_agg(item order by item) from (
-      select ap.amprocnum || ' ' || ap.amproc::regprocedure || ' for ' || format_type(ap.amproclefttype, null) || ', ' || format_type(ap.amprocrighttype, null) as item
+      select ap.amprocnum || ' ' || ap.amproc::regprocedure || ' for '
+        || format_type(ap.amproclefttype, null) || ', ' || format_type(ap.amprocrighttype, null) as item
       from pg_amproc ap where ap.amprocfamily = f.oid) x)`,
       comment: comment('pg_opfamily', 'f.oid'),
-    },
-  )} as facts
+    })} as facts
   from pg_opfamily f join pg_namespace n on n.oid = f.opfnamespace join pg_am am on am.oid = f.opfmethod
   where ${userSchema()} and ${notOfExtension('pg_opfamily', 'f.oid')}`
 
 const casts: StructureQuery = () => `
-  select 'cast' as kind, format_type(ca.castsource, null) || ' as ' || format_type(ca.casttarget, null) as identity, ${facts(
-    {
+  select 'cast' as kind, format_type(ca.castsource, null) || ' as '
+    || format_type(ca.casttarget, null) as identity, ${facts({
       function: 'case when ca.castfunc <> 0 then ca.castfunc::regprocedure::text end',
       context: 'ca.castcontext::text',
       method: 'ca.castmethod::text',
       comment: comment('pg_cast', 'ca.oid'),
-    },
-  )} as facts
+    })} as facts
   from pg_cast ca
   where ca.oid >= ${FIRST_USER_OID} and ${notOfExtension('pg_cast', 'ca.oid')}
     and not exists (
@@ -219,22 +218,26 @@ const accessMethods: StructureQuery = () => `
   where am.oid >= ${FIRST_USER_OID} and ${notOfExtension('pg_am', 'am.oid')}`
 
 const transforms: StructureQuery = () => `
-  select 'transform' as kind, format_type(tf.trftype, null) || ' language ' || quote_ident(l.lanname) as identity, ${facts(
-    {
+  select 'transform' as kind, format_type(tf.trftype, null) || ' language '
+    || quote_ident(l.lanname) as identity, ${facts({
       from: "nullif(tf.trffromsql::regproc::text, '-')",
       to: "nullif(tf.trftosql::regproc::text, '-')",
-    },
-  )} as facts
+    })} as facts
   from pg_transform tf join pg_language l on l.oid = tf.trflang
   where ${notOfExtension('pg_transform', 'tf.oid')}`
 
 const textSearch: StructureQuery = () => `
   select 'text search configuration' as kind, ${qualified('n.nspname', 'cfg.cfgname')} as identity, ${facts({
     owner: roleName('cfg.cfgowner'),
-    parser: `(select ${qualified('pn.nspname', 'ps.prsname')} from pg_ts_parser ps join pg_namespace pn on pn.oid = ps.prsnamespace where ps.oid = cfg.cfgparser)`,
+    parser: `(
+      select ${qualified('pn.nspname', 'ps.prsname')}
+      from pg_ts_parser ps join pg_namespace pn on pn.oid = ps.prsnamespace
+      where ps.oid = cfg.cfgparser)`,
     dictionaries: `(
-      select jsonb_agg(mp.maptokentype || ' ' || ${qualified('dn.nspname', 'dt.dictname')} order by mp.maptokentype, mp.mapseqno)
-      from pg_ts_config_map mp join pg_ts_dict dt on dt.oid = mp.mapdict join pg_namespace dn on dn.oid = dt.dictnamespace
+      select jsonb_agg(
+        mp.maptokentype || ' ' || ${qualified('dn.nspname', 'dt.dictname')} order by mp.maptokentype, mp.mapseqno)
+      from pg_ts_config_map mp
+      join pg_ts_dict dt on dt.oid = mp.mapdict join pg_namespace dn on dn.oid = dt.dictnamespace
       where mp.mapcfg = cfg.oid)`,
     comment: comment('pg_ts_config', 'cfg.oid'),
   })} as facts
@@ -243,18 +246,23 @@ const textSearch: StructureQuery = () => `
   union all
   select 'text search dictionary', ${qualified('n.nspname', 'dt.dictname')}, ${facts({
     owner: roleName('dt.dictowner'),
-    template: `(select ${qualified('tn.nspname', 'tp.tmplname')} from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace where tp.oid = dt.dicttemplate)`,
+    template: `(
+      select ${qualified('tn.nspname', 'tp.tmplname')}
+      from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace
+      where tp.oid = dt.dicttemplate)`,
     options: digest('dt.dictinitoption'),
     comment: comment('pg_ts_dict', 'dt.oid'),
   })}
   from pg_ts_dict dt join pg_namespace n on n.oid = dt.dictnamespace
   where ${userSchema()} and ${notOfExtension('pg_ts_dict', 'dt.oid')}
   union all
-  select 'text search parser', ${qualified('n.nspname', 'ps.prsname')}, ${facts({ start: 'ps.prsstart::regproc::text' })}
+  select 'text search parser', ${qualified('n.nspname', 'ps.prsname')},
+    ${facts({ start: 'ps.prsstart::regproc::text' })}
   from pg_ts_parser ps join pg_namespace n on n.oid = ps.prsnamespace
   where ${userSchema()} and ${notOfExtension('pg_ts_parser', 'ps.oid')}
   union all
-  select 'text search template', ${qualified('n.nspname', 'tp.tmplname')}, ${facts({ lexize: 'tp.tmpllexize::regproc::text' })}
+  select 'text search template', ${qualified('n.nspname', 'tp.tmplname')},
+    ${facts({ lexize: 'tp.tmpllexize::regproc::text' })}
   from pg_ts_template tp join pg_namespace n on n.oid = tp.tmplnamespace
   where ${userSchema()} and ${notOfExtension('pg_ts_template', 'tp.oid')}`
 

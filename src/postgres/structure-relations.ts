@@ -20,7 +20,8 @@ import {
 /** Relations that users make, with the schema's name at hand; `kinds` limits relkind. */
 function userRelations(kinds: string): string {
   return `pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in (${kinds}) and c.relpersistence <> 't' and ${userSchema()} and ${notOfExtension('pg_class', 'c.oid')}`
+    where c.relkind in (${kinds}) and c.relpersistence <> 't' and ${userSchema()}
+      and ${notOfExtension('pg_class', 'c.oid')}`
 }
 
 const RELATION_KIND = `case c.relkind
@@ -41,13 +42,15 @@ const REFERENCED_RELATIONS = `(
 const PARTITION_KEY = `(
   select jsonb_build_object('strategy', pt.partstrat::text, 'columns', (
     select jsonb_agg(
-      coalesce((select ka.attname from pg_attribute ka where ka.attrelid = pt.partrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
+      coalesce((select ka.attname from pg_attribute ka
+        where ka.attrelid = pt.partrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
         || ' ' || ${operatorClassName('k.class')}
       order by k.position)
     from unnest(pt.partattrs::int2[], pt.partclass::oid[]) with ordinality k (number, class, position)))
   from pg_partitioned_table pt where pt.partrelid = c.oid)`
 
-const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o where toast.oid = c.reltoastrelid)`
+const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o
+  where toast.oid = c.reltoastrelid)`
 
 const relations: StructureQuery = () => `
   select ${RELATION_KIND} as kind, ${qualified('n.nspname', 'c.relname')} as identity, ${facts({
@@ -66,7 +69,10 @@ const relations: StructureQuery = () => `
     bound: 'case when c.relispartition then pg_get_expr(c.relpartbound, c.oid) end',
     reads: REFERENCED_RELATIONS,
     unpopulated: flag('not c.relispopulated'),
-    server: `(select srv.srvname from pg_foreign_table ft join pg_foreign_server srv on srv.oid = ft.ftserver where ft.ftrelid = c.oid)`,
+    server: `(
+      select srv.srvname
+      from pg_foreign_table ft join pg_foreign_server srv on srv.oid = ft.ftserver
+      where ft.ftrelid = c.oid)`,
     serverOptions: `(select ${optionNames('ft.ftoptions')} from pg_foreign_table ft where ft.ftrelid = c.oid)`,
     comment: comment('pg_class', 'c.oid'),
     definition: `case when c.relkind in ('v', 'm') then ${digest('pg_get_viewdef(c.oid)')} end`,
@@ -112,7 +118,10 @@ const columns: StructureQuery = (version) => `
     foreignOptions: optionNames('a.attfdwoptions'),
     acl: acl('a.attacl', 'c', 'c.relowner'),
     comment: comment('pg_class', 'a.attrelid', 'a.attnum'),
-    definition: `(select ${digest('pg_get_expr(ad.adbin, ad.adrelid)')} from pg_attrdef ad where ad.adrelid = a.attrelid and ad.adnum = a.attnum)`,
+    definition: `(
+      select ${digest('pg_get_expr(ad.adbin, ad.adrelid)')}
+      from pg_attrdef ad
+      where ad.adrelid = a.attrelid and ad.adnum = a.attnum)`,
   })} as facts
   from (
     select c.oid, c.relowner, ${qualified('n.nspname', 'c.relname')} as identity
@@ -123,16 +132,18 @@ const columns: StructureQuery = (version) => `
 
 // Foreign keys that a partition inherits are created anew by a restore, under names that PostgreSQL picks.
 const constraints: StructureQuery = (version) => `
-  select 'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity, ${facts(
-    {
+  select
+    'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity,
+    ${facts({
       type: 'con.contype::text',
       columns: columnNames('con.conrelid', 'con.conkey'),
       references: `case when con.contype = 'f' then ${relationName('con.confrelid')} end`,
       referencedColumns: columnNames('con.confrelid', 'con.confkey'),
-      actions:
-        "case when con.contype = 'f' then con.confupdtype::text || con.confdeltype::text || con.confmatchtype::text end",
+      actions: "case when con.contype = 'f' then concat(con.confupdtype, con.confdeltype, con.confmatchtype) end",
       setColumns: version >= 150000 ? columnNames('con.conrelid', 'con.confdelsetcols') : undefined,
-      operators: `(select jsonb_agg(o.operator::regoperator::text order by o.position) from unnest(con.conexclop) with ordinality o (operator, position))`,
+      operators: `(
+        select jsonb_agg(o.operator::regoperator::text order by o.position)
+        from unnest(con.conexclop) with ordinality o (operator, position))`,
       deferrable: flag('con.condeferrable'),
       deferred: flag('con.condeferred'),
       notValid: flag('not con.convalidated'),
@@ -141,8 +152,7 @@ const constraints: StructureQuery = (version) => `
       period: version >= 180000 ? flag('con.conperiod') : undefined,
       comment: comment('pg_constraint', 'con.oid'),
       definition: `case when con.contype = 'c' then ${digest('pg_get_constraintdef(con.oid)')} end`,
-    },
-  )} as facts
+    })} as facts
   from pg_constraint con
   left join (
     select c.oid, ${qualified('n.nspname', 'c.relname')} as identity from ${userRelations("'r', 'p', 'f'")}
@@ -152,12 +162,14 @@ const constraints: StructureQuery = (version) => `
     from pg_type t join pg_namespace n on n.oid = t.typnamespace
     where ${userSchema()} and ${notOfExtension('pg_type', 't.oid')}
   ) ty on ty.oid = con.contypid
-  where coalesce(r.identity, ty.identity) is not null and con.contype <> 't' and not (con.contype = 'f' and con.conparentid <> 0)
+  where coalesce(r.identity, ty.identity) is not null
+    and con.contype <> 't' and not (con.contype = 'f' and con.conparentid <> 0)
     and not (con.contype = 'n' and con.contypid <> 0)`
 
 const INDEX_KEYS = `(
   select jsonb_agg(
-    coalesce((select ka.attname from pg_attribute ka where ka.attrelid = i.indrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
+    coalesce((select ka.attname from pg_attribute ka
+      where ka.attrelid = i.indrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
       || coalesce(' ' || ${operatorClassName('k.class')}, '')
       || coalesce(' collate ' || ${collationName('k.coll')}, '')
       || case k.option & 1 when 1 then ' desc' else '' end || case k.option & 2 when 2 then ' nulls first' else '' end
@@ -185,13 +197,15 @@ const indexes: StructureQuery = (version) => `
     parent: `(select ${relationName('inh.inhparent')} from pg_inherits inh where inh.inhrelid = x.oid)`,
     options: sortedArray('x.reloptions'),
     comment: comment('pg_class', 'x.oid'),
-    definition: `case when i.indexprs is not null or i.indpred is not null then ${digest('pg_get_indexdef(x.oid)')} end`,
+    definition: `case when i.indexprs is not null or i.indpred is not null
+      then ${digest('pg_get_indexdef(x.oid)')} end`,
   })} as facts
   from pg_index i join pg_class x on x.oid = i.indexrelid, ${userRelations("'r', 'p', 'm'")} and i.indrelid = c.oid`
 
 const triggers: StructureQuery = () => `
-  select 'trigger' as kind, ${qualified('n.nspname', 'c.relname')} || '.' || quote_ident(tg.tgname) as identity, ${facts(
-    {
+  select
+    'trigger' as kind, ${qualified('n.nspname', 'c.relname')} || '.' || quote_ident(tg.tgname) as identity,
+    ${facts({
       enabled: 'tg.tgenabled::text',
       type: 'tg.tgtype',
       function: 'tg.tgfoid::regprocedure::text',
@@ -205,8 +219,7 @@ const triggers: StructureQuery = () => `
       newTable: 'tg.tgnewtable::text',
       comment: comment('pg_trigger', 'tg.oid'),
       definition: digest('pg_get_triggerdef(tg.oid)'),
-    },
-  )} as facts
+    })} as facts
   from pg_trigger tg, ${userRelations("'r', 'p', 'v', 'f'")} and tg.tgrelid = c.oid and not tg.tgisinternal`
 
 const rules: StructureQuery = () => `
@@ -222,8 +235,9 @@ const rules: StructureQuery = () => `
   from pg_rewrite rw, ${userRelations("'r', 'p', 'v', 'm', 'f'")} and rw.ev_class = c.oid and rw.rulename <> '_RETURN'`
 
 const policies: StructureQuery = () => `
-  select 'policy' as kind, ${qualified('n.nspname', 'c.relname')} || '.' || quote_ident(pol.polname) as identity, ${facts(
-    {
+  select
+    'policy' as kind, ${qualified('n.nspname', 'c.relname')} || '.' || quote_ident(pol.polname) as identity,
+    ${facts({
       command: 'pol.polcmd::text',
       restrictive: flag('not pol.polpermissive'),
       roles: `(select jsonb_agg(${roleName('r')} order by ${roleName('r')} collate "C") from unnest(pol.polroles) r)`,
@@ -231,8 +245,7 @@ const policies: StructureQuery = () => `
       check: flag('pol.polwithcheck is not null'),
       comment: comment('pg_policy', 'pol.oid'),
       definition: digest("concat_ws(' / ', pg_get_expr(pol.polqual, c.oid), pg_get_expr(pol.polwithcheck, c.oid))"),
-    },
-  )} as facts
+    })} as facts
   from pg_policy pol, ${userRelations("'r', 'p'")} and pol.polrelid = c.oid`
 
 const statistics: StructureQuery = (version) => `

@@ -72,13 +72,15 @@ export function sortedArray(array: string): string {
 export function columnNames(relation: string, numbers: string): string {
   return `(
     select jsonb_agg((
-      select ca.attname from pg_attribute ca where ca.attrelid = ${relation} and ca.attnum = cn.number) order by cn.position)
+      select ca.attname from pg_attribute ca
+        where ca.attrelid = ${relation} and ca.attnum = cn.number) order by cn.position)
     from unnest(nullif(${numbers}, '{}')) with ordinality cn (number, position))`
 }
 
 /** The names, never the values, of options such as `{user=joe,password=…}`. */
 export function optionNames(options: string): string {
-  return `(select jsonb_agg(split_part(item, '=', 1) order by split_part(item, '=', 1) collate "C") from unnest(${options}) item)`
+  return `(select jsonb_agg(split_part(item, '=', 1) order by split_part(item, '=', 1) collate "C")
+    from unnest(${options}) item)`
 }
 
 /**
@@ -104,7 +106,7 @@ export function grants(list: string): string {
     ) granted)`
 }
 
-/** A JSON object without its nulls, from name → SQL expression. False, '' and empty values are left out by the caller. */
+/** A JSON object without its nulls, from name → SQL expression. What is false or empty the caller turns into null. */
 export function facts(entries: Record<string, string | undefined>): string {
   const known = Object.entries(entries).filter((entry): entry is [string, string] => entry[1] !== undefined)
   return `jsonb_strip_nulls(jsonb_build_object(${known.map(([name, sql]) => `'${name}', ${sql}`).join(', ')}))`

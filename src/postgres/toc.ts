@@ -51,8 +51,8 @@ function readVersion(reader: TocReader): TocVersion {
   if (VERSIONS.includes(version) && revision === 0) return version as TocVersion
   throw new LifeboatError(
     'unknown-archive-version',
-    `toc.dat has archive version ${version}${revision === 0 ? '' : `.${revision}`}, which is not known here (known: ${VERSIONS.join(', ')})`,
-    'Use a newer release of pg-lifeboat, or restore the set by hand with the pg_restore of its own PostgreSQL version (RESTORE.md).',
+    `toc.dat has the unknown archive version ${version}.${revision} (known: ${VERSIONS.join(', ')})`,
+    'Use a newer release of pg-lifeboat, or restore by hand as RESTORE.md in the backup set says.',
   )
 }
 

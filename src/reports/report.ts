@@ -137,6 +137,8 @@ export interface TableProof {
   table: string
   rows: number
   bytes: number
+  /** How many tables it stands for, where partitions were compared together; default 1. */
+  members?: number
   status: 'equal' | 'different' | 'missing' | 'not compared'
   /** Why, in a clause: `2 rows fewer than dumped`. */
   note?: string

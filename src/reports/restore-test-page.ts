@@ -33,7 +33,7 @@ function headline(report: RestoreTestReport): Words {
   if (verdict === 'passed') return words`${proven}.`
   const wrong = tables.filter((table) => table.status === 'different' || table.status === 'missing').length
   if (wrong > 0) {
-    return words`${formatCount(wrong)} of ${count(tables.length, 'table')} of ${subject(report)} did not come back as dumped.`
+    return words`${formatCount(wrong)} of ${count(countTables(tables), 'table')} of ${subject(report)} did not come back as dumped.`
   }
   if (error) return words`${subject(report)} is not proven, the restore test ended early.`
   const status = verdict === 'failed' ? 'failed' : 'unverified'
@@ -62,7 +62,7 @@ function proofFacts({ takenAt, tables, tablesProven, rowsProven, serverVersion }
   if (takenAt !== undefined) facts.push(['Shows the moment', words`${formatTime(takenAt)}`])
   if (serverVersion !== undefined) facts.push(['Restored into', words`a throw-away PostgreSQL ${serverVersion}`])
   if (tables.length > 0) {
-    const of = `${formatCount(tablesProven)} of ${count(tables.length, 'table')}`
+    const of = `${formatCount(tablesProven)} of ${count(countTables(tables), 'table')}`
     facts.push(['Proven', words`${of}, ${count(rowsProven, 'row')}`])
   }
   return facts
@@ -122,4 +122,8 @@ function tableGrid(title: string, folded: boolean, tables: readonly TableProof[]
     words`${table.note ?? ''}`,
   ])
   return { title, folded, columns, rows }
+}
+
+function countTables(tables: readonly TableProof[]): number {
+  return tables.reduce((sum, { members = 1 }) => sum + members, 0)
 }

@@ -115,8 +115,12 @@ function judgeTables(tables: readonly TableProof[]): [Finding[], string] {
     }),
   )
   const rows = tables.reduce((sum, table) => sum + (table.status === 'equal' ? table.rows : 0), 0)
-  const proven = tables.length - wrong.length
-  return [findings, `${formatCount(proven)} of ${formatCount(tables.length)} tables equal, ${formatCount(rows)} rows`]
+  const all = countMembers(tables)
+  return [findings, `${formatCount(all - countMembers(wrong))} of ${formatCount(all)} tables equal, ${formatCount(rows)} rows`]
+}
+
+function countMembers(tables: readonly TableProof[]): number {
+  return tables.reduce((sum, { members }) => sum + members, 0)
 }
 
 function largeObjectCheck(

@@ -19,6 +19,8 @@ export interface TableProof {
   table: string
   rows: number
   bytes: number
+  /** How many tables it stands for: more than one where partitions were dumped via their root. */
+  members: number
   status: 'equal' | 'different' | 'missing' | 'not compared'
   /** Why, in a clause. */
   note?: string
@@ -70,7 +72,8 @@ function plan({ contents, inventory, toc }: ProofOptions): Comparison[] {
   for (const entry of tableDataEntries(toc)) {
     const own = `${quote(entry.schema)}.${quote(entry.name)}`
     const key = entry.viaPartitionRoot ? `root ${entry.table} ${entry.columns}` : own
-    const label = entry.viaPartitionRoot ? `${entry.table} (all partitions)` : own
+    const name = `${readable(entry.schema)}.${readable(entry.name)}`
+    const label = entry.viaPartitionRoot ? `${entry.table} (all partitions)` : name
     const group = groups.get(key) ?? { label, dumped: EMPTY_FINGERPRINT, statements: [] }
     group.dumped = addFingerprints(group.dumped, fingerprints.get(entry.fileName) ?? EMPTY_FINGERPRINT)
     group.statements.push(readStatement(entry, own, conditions.get(entry.oid), encoding))
@@ -88,7 +91,7 @@ function readStatement(entry: TableDataEntry, own: string, condition: string | u
 
 async function compare(client: pg.Client, comparison: Comparison, signal: AbortSignal): Promise<TableProof> {
   const { label, dumped, statements } = comparison
-  const facts = { table: label, rows: dumped.rows, bytes: dumped.bytes }
+  const facts = { table: label, rows: dumped.rows, bytes: dumped.bytes, members: statements.length }
   let restored = EMPTY_FINGERPRINT
   for (const statement of statements) {
     try {
@@ -128,4 +131,9 @@ function difference(dumped: Fingerprint, restored: Fingerprint): string {
 
 function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
+}
+
+/** For people: quoted only where the name is not plain. */
+function readable(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : quote(name)
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, stat } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -8,7 +8,7 @@ import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, type OpenOptions, openDatabase } from '../../src/postgres/database.ts'
 import { sessionPins } from '../../src/postgres/pins.ts'
 import { TOOL_CONNINFO } from '../../src/postgres/tool-environment.ts'
-import { startFakeBackend } from '../support/fake-backend.ts'
+import { type FakeBackend, startFakeBackend } from '../support/fake-backend.ts'
 import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 import { runTool } from '../support/run-tool.ts'
 
@@ -41,7 +41,19 @@ beforeAll(async () => {
   await server.createDatabase('latin', { encoding: 'LATIN1', collate: 'C', ctype: 'C' })
 })
 
-afterAll(() => server?.stop())
+afterAll(async () => {
+  for (const backend of backends) await backend.stop()
+  await server?.stop()
+  for (const directory of [temp, sockets]) await rm(directory, { recursive: true, force: true })
+})
+
+const backends: FakeBackend[] = []
+
+async function fakeBackend(...args: Parameters<typeof startFakeBackend>): Promise<FakeBackend> {
+  const backend = await startFakeBackend(...args)
+  backends.push(backend)
+  return backend
+}
 
 const open = (url: string, options: Partial<OpenOptions> = {}) =>
   openDatabase(parseConnection(url, options.env ?? {}), {
@@ -155,7 +167,9 @@ test('of several hosts the first that answers is taken, and kept for the tools',
     const { PGHOST, PGHOSTADDR, PGTARGETSESSIONATTRS } = await database.toolEnvironment()
     expect([PGHOST, PGHOSTADDR, PGTARGETSESSIONATTRS]).toEqual(['localhost', '127.0.0.1', undefined])
   })
-  expect(await refusal(`${url}?target_session_attrs=standby`)).toMatchObject({ code: 'wrong-server' })
+  expect(await refusal(`${url}?target_session_attrs=standby`, { clock: fakeClock() })).toMatchObject({
+    code: 'wrong-server',
+  })
   for (const attributes of ['primary', 'read-write', 'prefer-standby']) {
     await using(`${url}?target_session_attrs=${attributes}`, async (database) => expect(database.encrypted).toBe(false))
   }
@@ -209,24 +223,21 @@ test('names and networks: unknown, IPv6 only, refused, silent', async () => {
   const supabase = 'postgres://u:p@db.abc.supabase.co/d'
   expect((await refusal(supabase, { lookup, hasIpv6: () => false })).remedy).toMatch(/session pooler/)
   expect(await refusal('postgres://u:p@127.0.0.1:1/d', { clock: fakeClock() })).toMatchObject({ code: 'unreachable' })
-  const silent = await startFakeBackend('silent')
+  const silent = await fakeBackend('silent')
   const error = await refusal(`postgres://u:p@127.0.0.1:${silent.port}/d?connect_timeout=2`)
   expect([error.code, error.remedy]).toEqual(['unreachable', expect.stringContaining('firewall')])
-  await silent.stop()
 })
 
 test('a server that starts up is waited for, but not for ever; one that is too old is refused', async () => {
-  const starting = await startFakeBackend({ refuse: { code: '57P03', message: 'the database system is starting up' } })
+  const starting = await fakeBackend({ refuse: { code: '57P03', message: 'the database system is starting up' } })
   const clock = fakeClock()
   const url = `postgres://u:p@127.0.0.1:${starting.port}/d`
   expect(await refusal(url, { clock })).toMatchObject({ code: 'starting-up' })
   expect(clock.slept).toBeGreaterThan(20_000)
   expect(clock.slept).toBeLessThanOrEqual(30_000)
-  await starting.stop()
-  const old = await startFakeBackend({ row: ['120022', '12.22 (Debian)', 'UTF8'] }, ['version', 'text', 'encoding'])
+  const old = await fakeBackend({ row: ['120022', '12.22 (Debian)', 'UTF8'] }, ['version', 'text', 'encoding'])
   const error = await refusal(`postgres://u:p@127.0.0.1:${old.port}/d`)
   expect([error.code, error.message]).toEqual(['server-too-old', expect.stringContaining('PostgreSQL 12.22;')])
-  await old.stop()
 })
 
 test('addresses that are known for transaction pooling are refused before they are asked', async () => {
@@ -276,10 +287,9 @@ test('nothing of the process or the caller redirects the tools', async () => {
 })
 
 test('an abort ends the search', async () => {
-  const silent = await startFakeBackend('silent')
+  const silent = await fakeBackend('silent')
   const controller = new AbortController()
   const opening = open(`postgres://u:p@127.0.0.1:${silent.port}/d`, { signal: controller.signal })
   setTimeout(() => controller.abort(new Error('cancelled')), 100)
   await expect(opening).rejects.toThrow('cancelled')
-  await silent.stop()
 })

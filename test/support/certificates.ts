@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -11,6 +11,8 @@ export interface Authority {
   file: string
   /** A certificate of this authority, as PEM. `names` are subject alternative names: `DNS:db.example.test`. */
   issue(commonName: string, names?: string): Promise<{ certificate: string; key: string }>
+  /** Removes the directory with the authority's files. */
+  remove(): Promise<void>
 }
 
 /** A throw-away certificate authority, made with the openssl command in a new directory under the system's own. */
@@ -37,6 +39,7 @@ export async function createAuthority(commonName: string): Promise<Authority> {
   let serial = 0
   return {
     file,
+    remove: () => rm(directory, { recursive: true, force: true }),
     issue: async (name, names) => {
       serial += 1
       const base = join(directory, String(serial))
