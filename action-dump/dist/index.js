@@ -39021,7 +39021,7 @@ function restore_test_page_headline(report) {
         return words `${proven}.`;
     const wrong = tables.filter((table) => table.status === 'different' || table.status === 'missing').length;
     if (wrong > 0) {
-        return words `${(0,units/* formatCount */.B4)(wrong)} of ${count(tables.length, 'table')} of ${restore_test_page_subject(report)} did not come back as dumped.`;
+        return words `${(0,units/* formatCount */.B4)(wrong)} of ${count(countTables(tables), 'table')} of ${restore_test_page_subject(report)} did not come back as dumped.`;
     }
     if (error)
         return words `${restore_test_page_subject(report)} is not proven, the restore test ended early.`;
@@ -39050,7 +39050,7 @@ function proofFacts({ takenAt, tables, tablesProven, rowsProven, serverVersion }
     if (serverVersion !== undefined)
         facts.push(['Restored into', words `a throw-away PostgreSQL ${serverVersion}`]);
     if (tables.length > 0) {
-        const of = `${(0,units/* formatCount */.B4)(tablesProven)} of ${count(tables.length, 'table')}`;
+        const of = `${(0,units/* formatCount */.B4)(tablesProven)} of ${count(countTables(tables), 'table')}`;
         facts.push(['Proven', words `${of}, ${count(rowsProven, 'row')}`]);
     }
     return facts;
@@ -39106,6 +39106,9 @@ function tableGrid(title, folded, tables) {
         words `${table.note ?? ''}`,
     ]);
     return { title, folded, columns, rows };
+}
+function countTables(tables) {
+    return tables.reduce((sum, { members = 1 }) => sum + members, 0);
 }
 
 ;// CONCATENATED MODULE: ./src/reports/verify-page.ts
@@ -40407,7 +40410,7 @@ function readVersion(reader) {
     const version = `${major}.${minor}`;
     if (VERSIONS.includes(version) && revision === 0)
         return version;
-    throw new errors/* LifeboatError */.H3('unknown-archive-version', `toc.dat has archive version ${version}${revision === 0 ? '' : `.${revision}`}, which is not known here (known: ${VERSIONS.join(', ')})`, 'Use a newer release of pg-lifeboat, or restore the set by hand with the pg_restore of its own PostgreSQL version (RESTORE.md).');
+    throw new errors/* LifeboatError */.H3('unknown-archive-version', `toc.dat has the unknown archive version ${version}.${revision} (known: ${VERSIONS.join(', ')})`, 'Use a newer release of pg-lifeboat, or restore by hand as RESTORE.md in the backup set says.');
 }
 function readSizes(reader) {
     if (reader.byte() !== 4)
@@ -40553,10 +40556,13 @@ const EXTENSION = `
   ) config on true`;
 const TABLES = `
   select
-    c.oid::int8::text as oid, n.nspname as schema, c.relname as name, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity,
+    c.oid::int8::text as oid, n.nspname as schema, c.relname as name,
+    ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity,
     c.relkind as kind, c.relpersistence as persistence, pg_get_userbyid(c.relowner) as owner,
     pg_relation_filenode(c.oid)::int8::text as filenode, nullif(c.relfilenode, 0)::int8::text as "snapshotFilenode",
-    (select json_agg(inh.inhparent::int8 order by inh.inhseqno) from pg_inherits inh where inh.inhrelid = c.oid) as parents,
+    (
+      select json_agg(inh.inhparent::int8 order by inh.inhseqno) from pg_inherits inh where inh.inhrelid = c.oid
+    ) as parents,
     c.relispartition as "isPartition", ext.extname as extension, config.condition as "configCondition",
     c.relrowsecurity as "rowSecurity", c.relforcerowsecurity as "forceRowSecurity", c.reltuples as "approximateRows",
     case when c.relkind in ('r', 'm') then pg_table_size(c.oid) else 0 end::text as bytes, c.relispopulated as populated
@@ -40583,7 +40589,8 @@ async function readTables(client) {
 }
 const SEQUENCES = `
   select
-    c.oid::int8::text as oid, n.nspname as schema, c.relname as name, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity,
+    c.oid::int8::text as oid, n.nspname as schema, c.relname as name,
+    ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity,
     format_type(s.seqtypid, null) as "dataType", s.seqincrement::text as increment, s.seqmin::text as minimum,
     s.seqmax::text as maximum, s.seqstart::text as start, s.seqcache::text as cache, s.seqcycle as cycle,
     c.relpersistence as persistence, ext.extname as extension, config.condition as "configCondition",
@@ -40651,7 +40658,8 @@ const extensions = () => `
 const defaultPrivileges = () => `
   select 'default privileges' as kind,
     'for role ' || ${(0,structure_sql/* roleName */.S3)('d.defaclrole')} || coalesce(' in schema ' || quote_ident(n.nspname), '') || ' on '
-      || case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+      || case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions'
+           when 'T' then 'types'
            when 'n' then 'schemas' when 'L' then 'large objects' else d.defaclobjtype::text end as identity, ${(0,structure_sql/* facts */.Ix)({
     acl: (0,structure_sql/* grants */.gu)('d.defaclacl'),
 })} as facts
@@ -40696,18 +40704,23 @@ const eventTriggers = () => `
   where ${(0,structure_sql/* notOfExtension */.KG)('pg_event_trigger', 'e.oid')}`;
 const publications = (version) => {
     const columns = version >= 150000
-        ? "coalesce((select ' (' || string_agg(quote_ident(a.attname), ', ' order by a.attname) || ')' from pg_attribute a where a.attrelid = pr.prrelid and a.attnum = any(pr.prattrs)), '')"
+        ? `coalesce((
+        select ' (' || string_agg(quote_ident(a.attname), ', ' order by a.attname) || ')'
+        from pg_attribute a
+        where a.attrelid = pr.prrelid and a.attnum = any(pr.prattrs)), '')`
         : "''";
     const filter = version >= 150000 ? "case when pr.prqual is not null then ' where' else '' end" : "''";
     return `
   select 'publication' as kind, quote_ident(p.pubname) as identity, ${(0,structure_sql/* facts */.Ix)({
         owner: (0,structure_sql/* roleName */.S3)('p.pubowner'),
         allTables: (0,structure_sql/* flag */.Jt)('p.puballtables'),
-        publishes: "concat_ws(' ', case when p.pubinsert then 'insert' end, case when p.pubupdate then 'update' end, case when p.pubdelete then 'delete' end, case when p.pubtruncate then 'truncate' end)",
+        publishes: `concat_ws(' ', case when p.pubinsert then 'insert' end, case when p.pubupdate then 'update' end,
+        case when p.pubdelete then 'delete' end, case when p.pubtruncate then 'truncate' end)`,
         viaRoot: (0,structure_sql/* flag */.Jt)('p.pubviaroot'),
         generatedColumns: version >= 180000 ? "nullif(p.pubgencols::text, 'n')" : undefined,
         tables: `(select jsonb_agg(item order by item collate "C") from (
-      select ${(0,structure_sql/* relationName */.CJ)('pr.prrelid')} || ${columns} || ${filter} as item from pg_publication_rel pr where pr.prpubid = p.oid) x)`,
+      select ${(0,structure_sql/* relationName */.CJ)('pr.prrelid')} || ${columns} || ${filter} as item
+      from pg_publication_rel pr where pr.prpubid = p.oid) x)`,
         schemas: version >= 150000
             ? `(
       select jsonb_agg(quote_ident(n.nspname) order by n.nspname collate "C")
@@ -40822,7 +40835,8 @@ const types = (version) => `
     notNull: (0,structure_sql/* flag */.Jt)("(t.typtype = 'd' and t.typnotnull)"),
     default: (0,structure_sql/* flag */.Jt)("(t.typtype = 'd' and t.typdefault is not null)"),
     collation: `case when t.typtype = 'd'
-      and t.typcollation <> (select bt.typcollation from pg_type bt where bt.oid = t.typbasetype) then ${(0,structure_sql/* collationName */.xD)('t.typcollation')} end`,
+      and t.typcollation <> (select bt.typcollation from pg_type bt where bt.oid = t.typbasetype)
+      then ${(0,structure_sql/* collationName */.xD)('t.typcollation')} end`,
     range: RANGE,
     multirange: version >= 140000
         ? '(select rg.rngmultitypid::regtype::text from pg_range rg where rg.rngtypid = t.oid)'
@@ -40850,7 +40864,8 @@ const operators = () => `
   from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
   where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_operator', 'o.oid')} and o.oprcode <> 0`;
 const operatorClasses = () => `
-  select 'operator class' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'oc.opcname')} || ' using ' || am.amname as identity, ${(0,structure_sql/* facts */.Ix)({
+  select 'operator class' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'oc.opcname')} || ' using '
+    || am.amname as identity, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('oc.opcowner'),
     type: 'format_type(oc.opcintype, null)',
     default: (0,structure_sql/* flag */.Jt)('oc.opcdefault'),
@@ -40862,19 +40877,22 @@ const operatorClasses = () => `
   join pg_opfamily f on f.oid = oc.opcfamily join pg_namespace fn on fn.oid = f.opfnamespace
   where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_opclass', 'oc.oid')}`;
 const operatorFamilies = () => `
-  select 'operator family' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'f.opfname')} || ' using ' || am.amname as identity, ${(0,structure_sql/* facts */.Ix)({
+  select 'operator family' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'f.opfname')} || ' using '
+    || am.amname as identity, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('f.opfowner'),
     operators: `(select jsonb_agg(item order by item) from (
       select ao.amopstrategy || ' ' || ao.amopopr::regoperator as item from pg_amop ao where ao.amopfamily = f.oid) x)`,
     functions: `(select jsonb_agg(item order by item) from (
-      select ap.amprocnum || ' ' || ap.amproc::regprocedure || ' for ' || format_type(ap.amproclefttype, null) || ', ' || format_type(ap.amprocrighttype, null) as item
+      select ap.amprocnum || ' ' || ap.amproc::regprocedure || ' for '
+        || format_type(ap.amproclefttype, null) || ', ' || format_type(ap.amprocrighttype, null) as item
       from pg_amproc ap where ap.amprocfamily = f.oid) x)`,
     comment: (0,structure_sql/* comment */.Im)('pg_opfamily', 'f.oid'),
 })} as facts
   from pg_opfamily f join pg_namespace n on n.oid = f.opfnamespace join pg_am am on am.oid = f.opfmethod
   where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_opfamily', 'f.oid')}`;
 const casts = () => `
-  select 'cast' as kind, format_type(ca.castsource, null) || ' as ' || format_type(ca.casttarget, null) as identity, ${(0,structure_sql/* facts */.Ix)({
+  select 'cast' as kind, format_type(ca.castsource, null) || ' as '
+    || format_type(ca.casttarget, null) as identity, ${(0,structure_sql/* facts */.Ix)({
     function: 'case when ca.castfunc <> 0 then ca.castfunc::regprocedure::text end',
     context: 'ca.castcontext::text',
     method: 'ca.castmethod::text',
@@ -40931,7 +40949,8 @@ const accessMethods = () => `
   from pg_am am
   where am.oid >= ${FIRST_USER_OID} and ${(0,structure_sql/* notOfExtension */.KG)('pg_am', 'am.oid')}`;
 const transforms = () => `
-  select 'transform' as kind, format_type(tf.trftype, null) || ' language ' || quote_ident(l.lanname) as identity, ${(0,structure_sql/* facts */.Ix)({
+  select 'transform' as kind, format_type(tf.trftype, null) || ' language '
+    || quote_ident(l.lanname) as identity, ${(0,structure_sql/* facts */.Ix)({
     from: "nullif(tf.trffromsql::regproc::text, '-')",
     to: "nullif(tf.trftosql::regproc::text, '-')",
 })} as facts
@@ -40940,10 +40959,15 @@ const transforms = () => `
 const textSearch = () => `
   select 'text search configuration' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'cfg.cfgname')} as identity, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('cfg.cfgowner'),
-    parser: `(select ${(0,structure_sql/* qualified */.LX)('pn.nspname', 'ps.prsname')} from pg_ts_parser ps join pg_namespace pn on pn.oid = ps.prsnamespace where ps.oid = cfg.cfgparser)`,
+    parser: `(
+      select ${(0,structure_sql/* qualified */.LX)('pn.nspname', 'ps.prsname')}
+      from pg_ts_parser ps join pg_namespace pn on pn.oid = ps.prsnamespace
+      where ps.oid = cfg.cfgparser)`,
     dictionaries: `(
-      select jsonb_agg(mp.maptokentype || ' ' || ${(0,structure_sql/* qualified */.LX)('dn.nspname', 'dt.dictname')} order by mp.maptokentype, mp.mapseqno)
-      from pg_ts_config_map mp join pg_ts_dict dt on dt.oid = mp.mapdict join pg_namespace dn on dn.oid = dt.dictnamespace
+      select jsonb_agg(
+        mp.maptokentype || ' ' || ${(0,structure_sql/* qualified */.LX)('dn.nspname', 'dt.dictname')} order by mp.maptokentype, mp.mapseqno)
+      from pg_ts_config_map mp
+      join pg_ts_dict dt on dt.oid = mp.mapdict join pg_namespace dn on dn.oid = dt.dictnamespace
       where mp.mapcfg = cfg.oid)`,
     comment: (0,structure_sql/* comment */.Im)('pg_ts_config', 'cfg.oid'),
 })} as facts
@@ -40952,18 +40976,23 @@ const textSearch = () => `
   union all
   select 'text search dictionary', ${(0,structure_sql/* qualified */.LX)('n.nspname', 'dt.dictname')}, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('dt.dictowner'),
-    template: `(select ${(0,structure_sql/* qualified */.LX)('tn.nspname', 'tp.tmplname')} from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace where tp.oid = dt.dicttemplate)`,
+    template: `(
+      select ${(0,structure_sql/* qualified */.LX)('tn.nspname', 'tp.tmplname')}
+      from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace
+      where tp.oid = dt.dicttemplate)`,
     options: (0,structure_sql/* digest */.br)('dt.dictinitoption'),
     comment: (0,structure_sql/* comment */.Im)('pg_ts_dict', 'dt.oid'),
 })}
   from pg_ts_dict dt join pg_namespace n on n.oid = dt.dictnamespace
   where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_ts_dict', 'dt.oid')}
   union all
-  select 'text search parser', ${(0,structure_sql/* qualified */.LX)('n.nspname', 'ps.prsname')}, ${(0,structure_sql/* facts */.Ix)({ start: 'ps.prsstart::regproc::text' })}
+  select 'text search parser', ${(0,structure_sql/* qualified */.LX)('n.nspname', 'ps.prsname')},
+    ${(0,structure_sql/* facts */.Ix)({ start: 'ps.prsstart::regproc::text' })}
   from pg_ts_parser ps join pg_namespace n on n.oid = ps.prsnamespace
   where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_ts_parser', 'ps.oid')}
   union all
-  select 'text search template', ${(0,structure_sql/* qualified */.LX)('n.nspname', 'tp.tmplname')}, ${(0,structure_sql/* facts */.Ix)({ lexize: 'tp.tmpllexize::regproc::text' })}
+  select 'text search template', ${(0,structure_sql/* qualified */.LX)('n.nspname', 'tp.tmplname')},
+    ${(0,structure_sql/* facts */.Ix)({ lexize: 'tp.tmpllexize::regproc::text' })}
   from pg_ts_template tp join pg_namespace n on n.oid = tp.tmplnamespace
   where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_ts_template', 'tp.oid')}`;
 /** Functions, types, operators, languages and text search. */
@@ -40987,7 +41016,8 @@ const CODE_QUERIES = [
 /** Relations that users make, with the schema's name at hand; `kinds` limits relkind. */
 function userRelations(kinds) {
     return `pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in (${kinds}) and c.relpersistence <> 't' and ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_class', 'c.oid')}`;
+    where c.relkind in (${kinds}) and c.relpersistence <> 't' and ${(0,structure_sql/* userSchema */.vJ)()}
+      and ${(0,structure_sql/* notOfExtension */.KG)('pg_class', 'c.oid')}`;
 }
 const RELATION_KIND = `case c.relkind
   when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
@@ -41004,12 +41034,14 @@ const REFERENCED_RELATIONS = `(
 const PARTITION_KEY = `(
   select jsonb_build_object('strategy', pt.partstrat::text, 'columns', (
     select jsonb_agg(
-      coalesce((select ka.attname from pg_attribute ka where ka.attrelid = pt.partrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
+      coalesce((select ka.attname from pg_attribute ka
+        where ka.attrelid = pt.partrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
         || ' ' || ${(0,structure_sql/* operatorClassName */.uu)('k.class')}
       order by k.position)
     from unnest(pt.partattrs::int2[], pt.partclass::oid[]) with ordinality k (number, class, position)))
   from pg_partitioned_table pt where pt.partrelid = c.oid)`;
-const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o where toast.oid = c.reltoastrelid)`;
+const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o
+  where toast.oid = c.reltoastrelid)`;
 const relations = () => `
   select ${RELATION_KIND} as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('c.relowner'),
@@ -41027,7 +41059,10 @@ const relations = () => `
     bound: 'case when c.relispartition then pg_get_expr(c.relpartbound, c.oid) end',
     reads: REFERENCED_RELATIONS,
     unpopulated: (0,structure_sql/* flag */.Jt)('not c.relispopulated'),
-    server: `(select srv.srvname from pg_foreign_table ft join pg_foreign_server srv on srv.oid = ft.ftserver where ft.ftrelid = c.oid)`,
+    server: `(
+      select srv.srvname
+      from pg_foreign_table ft join pg_foreign_server srv on srv.oid = ft.ftserver
+      where ft.ftrelid = c.oid)`,
     serverOptions: `(select ${(0,structure_sql/* optionNames */.W6)('ft.ftoptions')} from pg_foreign_table ft where ft.ftrelid = c.oid)`,
     comment: (0,structure_sql/* comment */.Im)('pg_class', 'c.oid'),
     definition: `case when c.relkind in ('v', 'm') then ${(0,structure_sql/* digest */.br)('pg_get_viewdef(c.oid)')} end`,
@@ -41070,7 +41105,10 @@ const columns = (version) => `
     foreignOptions: (0,structure_sql/* optionNames */.W6)('a.attfdwoptions'),
     acl: (0,structure_sql/* acl */.BL)('a.attacl', 'c', 'c.relowner'),
     comment: (0,structure_sql/* comment */.Im)('pg_class', 'a.attrelid', 'a.attnum'),
-    definition: `(select ${(0,structure_sql/* digest */.br)('pg_get_expr(ad.adbin, ad.adrelid)')} from pg_attrdef ad where ad.adrelid = a.attrelid and ad.adnum = a.attnum)`,
+    definition: `(
+      select ${(0,structure_sql/* digest */.br)('pg_get_expr(ad.adbin, ad.adrelid)')}
+      from pg_attrdef ad
+      where ad.adrelid = a.attrelid and ad.adnum = a.attnum)`,
 })} as facts
   from (
     select c.oid, c.relowner, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity
@@ -41080,14 +41118,18 @@ const columns = (version) => `
   join pg_type t on t.oid = a.atttypid`;
 // Foreign keys that a partition inherits are created anew by a restore, under names that PostgreSQL picks.
 const constraints = (version) => `
-  select 'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity, ${(0,structure_sql/* facts */.Ix)({
+  select
+    'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity,
+    ${(0,structure_sql/* facts */.Ix)({
     type: 'con.contype::text',
     columns: (0,structure_sql/* columnNames */.lo)('con.conrelid', 'con.conkey'),
     references: `case when con.contype = 'f' then ${(0,structure_sql/* relationName */.CJ)('con.confrelid')} end`,
     referencedColumns: (0,structure_sql/* columnNames */.lo)('con.confrelid', 'con.confkey'),
-    actions: "case when con.contype = 'f' then con.confupdtype::text || con.confdeltype::text || con.confmatchtype::text end",
+    actions: "case when con.contype = 'f' then concat(con.confupdtype, con.confdeltype, con.confmatchtype) end",
     setColumns: version >= 150000 ? (0,structure_sql/* columnNames */.lo)('con.conrelid', 'con.confdelsetcols') : undefined,
-    operators: `(select jsonb_agg(o.operator::regoperator::text order by o.position) from unnest(con.conexclop) with ordinality o (operator, position))`,
+    operators: `(
+        select jsonb_agg(o.operator::regoperator::text order by o.position)
+        from unnest(con.conexclop) with ordinality o (operator, position))`,
     deferrable: (0,structure_sql/* flag */.Jt)('con.condeferrable'),
     deferred: (0,structure_sql/* flag */.Jt)('con.condeferred'),
     notValid: (0,structure_sql/* flag */.Jt)('not con.convalidated'),
@@ -41106,11 +41148,13 @@ const constraints = (version) => `
     from pg_type t join pg_namespace n on n.oid = t.typnamespace
     where ${(0,structure_sql/* userSchema */.vJ)()} and ${(0,structure_sql/* notOfExtension */.KG)('pg_type', 't.oid')}
   ) ty on ty.oid = con.contypid
-  where coalesce(r.identity, ty.identity) is not null and con.contype <> 't' and not (con.contype = 'f' and con.conparentid <> 0)
+  where coalesce(r.identity, ty.identity) is not null
+    and con.contype <> 't' and not (con.contype = 'f' and con.conparentid <> 0)
     and not (con.contype = 'n' and con.contypid <> 0)`;
 const INDEX_KEYS = `(
   select jsonb_agg(
-    coalesce((select ka.attname from pg_attribute ka where ka.attrelid = i.indrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
+    coalesce((select ka.attname from pg_attribute ka
+      where ka.attrelid = i.indrelid and ka.attnum = k.number and k.number <> 0), '(expression)')
       || coalesce(' ' || ${(0,structure_sql/* operatorClassName */.uu)('k.class')}, '')
       || coalesce(' collate ' || ${(0,structure_sql/* collationName */.xD)('k.coll')}, '')
       || case k.option & 1 when 1 then ' desc' else '' end || case k.option & 2 when 2 then ' nulls first' else '' end
@@ -41137,11 +41181,14 @@ const indexes = (version) => `
     parent: `(select ${(0,structure_sql/* relationName */.CJ)('inh.inhparent')} from pg_inherits inh where inh.inhrelid = x.oid)`,
     options: (0,structure_sql/* sortedArray */.ZA)('x.reloptions'),
     comment: (0,structure_sql/* comment */.Im)('pg_class', 'x.oid'),
-    definition: `case when i.indexprs is not null or i.indpred is not null then ${(0,structure_sql/* digest */.br)('pg_get_indexdef(x.oid)')} end`,
+    definition: `case when i.indexprs is not null or i.indpred is not null
+      then ${(0,structure_sql/* digest */.br)('pg_get_indexdef(x.oid)')} end`,
 })} as facts
   from pg_index i join pg_class x on x.oid = i.indexrelid, ${userRelations("'r', 'p', 'm'")} and i.indrelid = c.oid`;
 const triggers = () => `
-  select 'trigger' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} || '.' || quote_ident(tg.tgname) as identity, ${(0,structure_sql/* facts */.Ix)({
+  select
+    'trigger' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} || '.' || quote_ident(tg.tgname) as identity,
+    ${(0,structure_sql/* facts */.Ix)({
     enabled: 'tg.tgenabled::text',
     type: 'tg.tgtype',
     function: 'tg.tgfoid::regprocedure::text',
@@ -41167,7 +41214,9 @@ const rules = () => `
 })} as facts
   from pg_rewrite rw, ${userRelations("'r', 'p', 'v', 'm', 'f'")} and rw.ev_class = c.oid and rw.rulename <> '_RETURN'`;
 const policies = () => `
-  select 'policy' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} || '.' || quote_ident(pol.polname) as identity, ${(0,structure_sql/* facts */.Ix)({
+  select
+    'policy' as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} || '.' || quote_ident(pol.polname) as identity,
+    ${(0,structure_sql/* facts */.Ix)({
     command: 'pol.polcmd::text',
     restrictive: (0,structure_sql/* flag */.Jt)('not pol.polpermissive'),
     roles: `(select jsonb_agg(${(0,structure_sql/* roleName */.S3)('r')} order by ${(0,structure_sql/* roleName */.S3)('r')} collate "C") from unnest(pol.polroles) r)`,
@@ -41412,7 +41461,8 @@ function superuserRoles(version) {
     select evtowner from pg_event_trigger
     union all select fdwowner from pg_foreign_data_wrapper
     union all select p.pubowner from pg_publication p where p.puballtables ${publications}
-    union all select s.subowner from pg_subscription s join pg_database d on d.oid = s.subdbid where d.datname = current_database()
+    union all select s.subowner from pg_subscription s join pg_database d on d.oid = s.subdbid
+      where d.datname = current_database()
   ) owners (owner)
   order by 1`;
 }
@@ -53431,7 +53481,8 @@ const ROLE = 'quote_ident(current_user)';
  * Everything that the connected role cannot dump, at once: pg_dump itself stops at the first. An empty list means that
  * pg_dump finds every privilege it needs. Column privileges do not help (pg_dump locks whole tables), foreign tables,
  * views and materialized views need none (their rows are not dumped). Two things are lost without an error and are not
- * listed: subscriptions, and the options of other roles' user mappings; both take a superuser. Catalog only, PostgreSQL 13–18.
+ * listed: subscriptions, and the options of other roles' user mappings; both take a superuser. Catalog only,
+ * PostgreSQL 13–18.
  */
 function findUnreadable(client) {
     return (0,catalog_session/* withCatalogSession */.S)(client, async ({ version }) => {
@@ -53492,12 +53543,16 @@ const LARGE_OBJECTS = `
   select 'large objects', ${(0,structure_sql/* roleName */.S3)('lo.owner')}, null, 'needs SELECT on ' || lo.count || ' of them',
     case when lo.count <= ${LISTED_LARGE_OBJECTS}
       then 'GRANT SELECT ON LARGE OBJECT ' || array_to_string(lo.oids, ', ') || ' TO ' || ${ROLE} || ';'
-      else 'DO ' || quote_literal('DECLARE id oid; BEGIN FOR id IN SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE lomowner = '
-        || quote_literal(${(0,structure_sql/* roleName */.S3)('lo.owner')}) || '::regrole LOOP EXECUTE ''GRANT SELECT ON LARGE OBJECT '' || id || '' TO '
+      else 'DO '
+        || quote_literal('DECLARE id oid; BEGIN FOR id IN '
+        || 'SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE lomowner = '
+        || quote_literal(${(0,structure_sql/* roleName */.S3)('lo.owner')})
+          || '::regrole LOOP EXECUTE ''GRANT SELECT ON LARGE OBJECT '' || id || '' TO '
         || replace(${ROLE}, '''', '''''') || '''; END LOOP; END') || ';'
     end, null
   from (
-    select each.lomowner as owner, count(*) as count, (array_agg(each.oid order by each.oid))[1:${LISTED_LARGE_OBJECTS}] as oids
+    select each.lomowner as owner, count(*) as count, (array_agg(each.oid
+      order by each.oid))[1:${LISTED_LARGE_OBJECTS}] as oids
     from pg_largeobject_metadata each
     join (
       select like_it.lomowner, like_it.lomacl::text as list, (array_agg(like_it.oid))[1] as sample
@@ -53900,13 +53955,14 @@ function reportFailure(runner, name, error) {
 /**
  * Runs catalog queries with the settings that their answers rely on, and puts the caller's own back afterwards:
  * an empty `search_path`, so that names come out qualified; `client_encoding` UTF8, the only one that `pg` decodes
- * (a connection that copies rows has the server's); `jit` off, for compiling such queries takes longer than running them.
+ * (a connection that copies rows has the server's); `jit` off, for compiling such queries takes longer than they do.
  */
 async function withCatalogSession(client, work) {
     const { rows } = await client.query(`
     select current_setting('server_version_num')::int as version,
       split_part(current_setting('server_version'), ' ', 1) as text,
-      current_setting('search_path') as path, current_setting('client_encoding') as encoding, current_setting('jit') as jit`);
+      current_setting('search_path') as path, current_setting('client_encoding') as encoding,
+      current_setting('jit') as jit`);
     const [before] = rows;
     if (before === undefined)
         throw new Error('the server did not tell its settings');
@@ -53921,7 +53977,8 @@ async function withCatalogSession(client, work) {
     }
 }
 async function configure(client, { path, encoding, jit }) {
-    await client.query(`select set_config('search_path', $1, false), set_config('client_encoding', $2, false), set_config('jit', $3, false)`, [path, encoding, jit]);
+    await client.query(`select set_config('search_path', $1, false), set_config('client_encoding', $2, false),
+      set_config('jit', $3, false)`, [path, encoding, jit]);
 }
 
 
@@ -54572,7 +54629,9 @@ function patience(error) {
 function explain(error, attempted) {
     if (error instanceof errors/* LifeboatError */.H3)
         return error;
-    const say = (code, what, remedy) => new errors/* LifeboatError */.H3(code, `${place(attempted)}: ${what}`, remedy, { cause: scrubbed(error, attempted.settings) });
+    const say = (code, what, remedy) => new errors/* LifeboatError */.H3(code, `${place(attempted)}: ${what}`, remedy, {
+        cause: new Error(said(error, attempted.settings).shown),
+    });
     const state = serverCode(error);
     if (state !== undefined)
         return explainRefusal(state, said(error, attempted.settings), attempted, say);
@@ -54581,52 +54640,49 @@ function explain(error, attempted) {
 function place({ host, port }) {
     return host.startsWith('/') ? `the socket of port ${port} in ${host}` : `${host}:${port}`;
 }
-/** One line of what was said, without secrets. */
 function said(error, settings) {
-    return (0,scrub/* scrub */._)((0,errors/* messageOf */.bD)(error), (0,connection/* connectionSecrets */.K$)(settings)).replaceAll(/\s*\n\s*/g, ' ');
+    const raw = (0,errors/* messageOf */.bD)(error);
+    return { raw, shown: (0,scrub/* scrub */._)(raw, (0,connection/* connectionSecrets */.K$)(settings)).replaceAll(/\s*\n\s*/g, ' ') };
 }
-function scrubbed(error, settings) {
-    return new Error(said(error, settings));
-}
-function explainRefusal(state, text, attempted, say) {
+function explainRefusal(state, { raw, shown }, attempted, say) {
     const { input, user } = attempted.settings;
-    if (/unsupported startup parameter/i.test(text)) {
+    if (/unsupported startup parameter/i.test(raw)) {
         const way = directAddress(attempted.host, attempted.port);
-        return say('pooler', `a connection pooler that refuses server options (${text})`, `${way}, or remove options= from ${input}.`);
+        return say('pooler', `a connection pooler that refuses server options (${shown})`, `${way}, or remove options= from ${input}.`);
     }
-    if (/tenant or user not found/i.test(text)) {
-        return say('unknown-user', text, `Copy the pooler's own URL into ${input}: its user is named like postgres.<project-ref>.`);
+    if (/tenant or user not found/i.test(raw)) {
+        return say('unknown-user', shown, `Copy the pooler's own URL into ${input}: its user is named like postgres.<project-ref>.`);
     }
     switch (state) {
         case '28P01':
-            return say('wrong-password', text, `Correct the password in ${input}; percent-encode its special characters (@ is %40).`);
+            return say('wrong-password', shown, `Correct the password in ${input}; percent-encode its special characters (@ is %40).`);
         case '28000':
-            return explainLogin(text, attempted, say);
+            return explainLogin({ raw, shown }, attempted, say);
         case '3D000':
-            return say('unknown-database', text, `Correct the database's name at the end of ${input}.`);
+            return say('unknown-database', shown, `Correct the database's name at the end of ${input}.`);
         case '42501':
-            return say('no-connect-privilege', text, `GRANT CONNECT ON DATABASE "${attempted.database}" TO "${user}".`);
+            return say('no-connect-privilege', shown, `GRANT CONNECT ON DATABASE "${attempted.database}" TO "${user}".`);
         case '53300':
-            return say('too-many-connections', text, `Free connections, raise max_connections or the limit of "${user}", or lower jobs.`);
+            return say('too-many-connections', shown, `Free connections, raise max_connections or the limit of "${user}", or lower jobs.`);
         case '57P03':
-            return say('starting-up', text, 'Run again when the server accepts connections.');
+            return say('starting-up', shown, 'Run again when the server accepts connections.');
         default:
-            if (/no such database/i.test(text)) {
-                return say('unknown-database', text, `Correct the database's name at the end of ${input}.`);
+            if (/no such database/i.test(raw)) {
+                return say('unknown-database', shown, `Correct the database's name at the end of ${input}.`);
             }
-            return say('refused', `${text} (SQLSTATE ${state})`, `Check ${input} against what the server says here.`);
+            return say('refused', `${shown} (SQLSTATE ${state})`, `Check ${input} against what the server says here.`);
     }
 }
-function explainLogin(text, { settings, encrypted }, say) {
+function explainLogin({ raw, shown }, { settings, encrypted }, say) {
     const { input, user } = settings;
-    if (/client certificate/i.test(text)) {
-        return say('tls-client-certificate', text, `Add sslcert and sslkey (paths of files in the job) to ${input}.`);
+    if (/client certificate/i.test(raw)) {
+        return say('tls-client-certificate', shown, `Add sslcert and sslkey (paths of files in the job) to ${input}.`);
     }
-    if (!/pg_hba\.conf/.test(text)) {
-        return say('unknown-user', text, `Correct the user in ${input} ("${user}"), or create it and let it log in.`);
+    if (!/pg_hba\.conf/.test(raw)) {
+        return say('unknown-user', shown, `Correct the user in ${input} ("${user}"), or create it and let it log in.`);
     }
-    const encryptionDecides = !encrypted && /no encryption|SSL off/i.test(text);
-    return say('no-pg-hba-entry', text, encryptionDecides
+    const encryptionDecides = !encrypted && /no encryption|SSL off/i.test(raw);
+    return say('no-pg-hba-entry', shown, encryptionDecides
         ? `Use SSL: add sslmode=require (better verify-full, with database-ca) to ${input}, or allow plain connections in pg_hba.conf.`
         : "Allow this client, user and database in the server's pg_hba.conf or its list of trusted addresses.");
 }
@@ -54647,25 +54703,25 @@ function explainTls(error, { settings, host }, say) {
     if (UNTRUSTED.test(code)) {
         return say('tls-untrusted', `the server's certificate is not signed by the given authority (${code})`, `Give the authority's certificate as PEM by database-ca, or add sslrootcert=system to ${input} if it is a public one.`);
     }
-    return say('tls-failed', `TLS failed: ${said(error, settings)}`, `Check that ${input} names the server itself and its port.`);
+    return say('tls-failed', `TLS failed: ${said(error, settings).shown}`, `Check that ${input} names the server itself and its port.`);
 }
 function explainNetwork(error, { settings, host }, say) {
     const { input } = settings;
     const code = (0,errors/* codeOf */.$N)(error) ?? '';
-    const text = said(error, settings);
+    const { raw, shown } = said(error, settings);
     if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EAI_FAIL' || code === 'EAI_NODATA') {
         return say('unknown-host', `the name ${host} does not resolve (${code})`, `Correct the host in ${input}; if it is private, run on a self-hosted runner in that network.`);
     }
-    if (text === 'timeout expired' || code === 'ETIMEDOUT') {
+    if (raw === 'timeout expired' || code === 'ETIMEDOUT') {
         return say('unreachable', 'no answer in time', `Let this runner through the server's firewall or allow list, or correct host and port in ${input}.`);
     }
     if (code === 'ECONNREFUSED' || code === 'ENOENT') {
         return say('unreachable', `nothing listens there (${code})`, `Start the server, or correct host and port in ${input}.`);
     }
-    if (NETWORK_CODES.has(code) || /Connection terminated/.test(text)) {
-        return say('unreachable', `the connection failed: ${text}`, `Check host and port in ${input}, and the network in between.`);
+    if (NETWORK_CODES.has(code) || /Connection terminated/.test(raw)) {
+        return say('unreachable', `the connection failed: ${shown}`, `Check host and port in ${input}, and the network in between.`);
     }
-    return say('connection-failed', text, `Check ${input}.`);
+    return say('connection-failed', shown, `Check ${input}.`);
 }
 /** A host that has IPv6 addresses only, on a machine that has no IPv6. GitHub's hosted runners have none. */
 function ipv6Only(attempted) {
@@ -54911,9 +54967,9 @@ function wrongServer(attempted, wanted, kind) {
     const remedy = `Add a host that is one to ${settings.input}, or change target_session_attrs.`;
     return new errors/* LifeboatError */.H3('wrong-server', `${host}:${port} is a ${kind}, and target_session_attrs asks for ${wanted}`, remedy);
 }
-/** A refusal by a server says more than a failure of TLS, and that more than a host that was not reached. */
+/** A refusal by a server says more than a judgement of ours or a failure of TLS, and that more than a host that was not reached. */
 function mostTelling(failures) {
-    const rank = ({ error }) => (serverCode(error) !== undefined ? 0 : isTlsFailure(error) ? 1 : 2);
+    const rank = ({ error }) => serverCode(error) !== undefined ? 0 : error instanceof errors/* LifeboatError */.H3 || isTlsFailure(error) ? 1 : 2;
     const sorted = [...failures].sort((a, b) => rank(a) - rank(b));
     const first = sorted[0];
     return explain(first.error, first.attempted);
@@ -55163,6 +55219,8 @@ const SESSION_PINS = [
     ['xmloption', 'content'],
     ['search_path', ''],
     ['row_security', 'off'],
+    // A database may make its sessions read-only; a restore into a copy of it writes.
+    ['default_transaction_read_only', 'off'],
     ['statement_timeout', '0'],
     ['lock_timeout', '0'],
     ['idle_in_transaction_session_timeout', '0'],
@@ -55412,12 +55470,14 @@ function sortedArray(array) {
 function columnNames(relation, numbers) {
     return `(
     select jsonb_agg((
-      select ca.attname from pg_attribute ca where ca.attrelid = ${relation} and ca.attnum = cn.number) order by cn.position)
+      select ca.attname from pg_attribute ca
+        where ca.attrelid = ${relation} and ca.attnum = cn.number) order by cn.position)
     from unnest(nullif(${numbers}, '{}')) with ordinality cn (number, position))`;
 }
 /** The names, never the values, of options such as `{user=joe,password=…}`. */
 function optionNames(options) {
-    return `(select jsonb_agg(split_part(item, '=', 1) order by split_part(item, '=', 1) collate "C") from unnest(${options}) item)`;
+    return `(select jsonb_agg(split_part(item, '=', 1) order by split_part(item, '=', 1) collate "C")
+    from unnest(${options}) item)`;
 }
 /**
  * An ACL as a sorted list of `grantee=PRIVILEGE,PRIVILEGE*` + `/grantor`, null where it is the default: a dump turns
@@ -55440,7 +55500,7 @@ function grants(list) {
       group by exploded.grantee, exploded.grantor
     ) granted)`;
 }
-/** A JSON object without its nulls, from name → SQL expression. False, '' and empty values are left out by the caller. */
+/** A JSON object without its nulls, from name → SQL expression. What is false or empty the caller turns into null. */
 function facts(entries) {
     const known = Object.entries(entries).filter((entry) => entry[1] !== undefined);
     return `jsonb_strip_nulls(jsonb_build_object(${known.map(([name, sql]) => `'${name}', ${sql}`).join(', ')}))`;

@@ -31928,7 +31928,7 @@ function restore_test_page_headline(report) {
         return words `${proven}.`;
     const wrong = tables.filter((table) => table.status === 'different' || table.status === 'missing').length;
     if (wrong > 0) {
-        return words `${(0,units/* formatCount */.B4)(wrong)} of ${count(tables.length, 'table')} of ${restore_test_page_subject(report)} did not come back as dumped.`;
+        return words `${(0,units/* formatCount */.B4)(wrong)} of ${count(countTables(tables), 'table')} of ${restore_test_page_subject(report)} did not come back as dumped.`;
     }
     if (error)
         return words `${restore_test_page_subject(report)} is not proven, the restore test ended early.`;
@@ -31957,7 +31957,7 @@ function proofFacts({ takenAt, tables, tablesProven, rowsProven, serverVersion }
     if (serverVersion !== undefined)
         facts.push(['Restored into', words `a throw-away PostgreSQL ${serverVersion}`]);
     if (tables.length > 0) {
-        const of = `${(0,units/* formatCount */.B4)(tablesProven)} of ${count(tables.length, 'table')}`;
+        const of = `${(0,units/* formatCount */.B4)(tablesProven)} of ${count(countTables(tables), 'table')}`;
         facts.push(['Proven', words `${of}, ${count(rowsProven, 'row')}`]);
     }
     return facts;
@@ -32013,6 +32013,9 @@ function tableGrid(title, folded, tables) {
         words `${table.note ?? ''}`,
     ]);
     return { title, folded, columns, rows };
+}
+function countTables(tables) {
+    return tables.reduce((sum, { members = 1 }) => sum + members, 0);
 }
 
 ;// CONCATENATED MODULE: ./src/reports/verify-page.ts
@@ -47959,7 +47962,7 @@ function readVersion(reader) {
     const version = `${major}.${minor}`;
     if (VERSIONS.includes(version) && revision === 0)
         return version;
-    throw new errors/* LifeboatError */.H3('unknown-archive-version', `toc.dat has archive version ${version}${revision === 0 ? '' : `.${revision}`}, which is not known here (known: ${VERSIONS.join(', ')})`, 'Use a newer release of pg-lifeboat, or restore the set by hand with the pg_restore of its own PostgreSQL version (RESTORE.md).');
+    throw new errors/* LifeboatError */.H3('unknown-archive-version', `toc.dat has the unknown archive version ${version}.${revision} (known: ${VERSIONS.join(', ')})`, 'Use a newer release of pg-lifeboat, or restore by hand as RESTORE.md in the backup set says.');
 }
 function readSizes(reader) {
     if (reader.byte() !== 4)

@@ -42,7 +42,10 @@ export async function startIntermediary(
       return
     }
     const { hostname, port } = new URL(target)
-    const onward = request({ hostname, port, method, path, headers }, (answer) => void relay(answer, outgoing, found))
+    const onward = request(
+      { hostname, port, method, path, headers, agent: false },
+      (answer) => void relay(answer, outgoing, found),
+    )
     onward.on('error', () => outgoing.destroy())
     incoming.on('error', () => onward.destroy())
     incoming.pipe(onward)
@@ -84,7 +87,7 @@ export async function startProxy(): Promise<Loopback> {
     const { method = '', url: path = '', headers } = incoming
     seen.push({ method, path, headers })
     const { hostname, port, pathname, search } = new URL(path)
-    const onward = request({ hostname, port, method, path: pathname + search, headers }, (answer) => {
+    const onward = request({ hostname, port, method, path: pathname + search, headers, agent: false }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 500, answer.rawHeaders)
       answer.pipe(outgoing)
     })
