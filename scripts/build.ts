@@ -23,9 +23,6 @@ const OPTIONS = [
   // Never loaded: `pg` reaches for it only through `pg.native`.
   '--external',
   'pg-native',
-  // Loaded only for a proxy given as a PAC script; it would bring a JavaScript interpreter of 3 MB.
-  '--external',
-  'pac-proxy-agent',
 ]
 
 /** Builds all bundles into `<out>/<action folder>/dist`. Rejects with the bundler's output if one cannot be built. */

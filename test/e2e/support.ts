@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { loadExample } from '../../examples/brisa/load.ts'
-import { type ActionResult, runAction, type StepOptions } from '../../scripts/lib/local-runner.ts'
+import {
+  type ActionResult,
+  type Job,
+  runAction,
+  type StepOptions,
+  type StepResult,
+  startJob,
+} from '../../scripts/lib/local-runner.ts'
+import type { Orphan } from '../../scripts/lib/orphans.ts'
 import { postgresDirectories } from '../../scripts/lib/postgres-dirs.ts'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { openStorage } from '../../src/storage/open.ts'
@@ -141,6 +149,12 @@ export class Lab {
     })
   }
 
+  /** A job of several steps; `finish()` it. Everything that it writes is below `directory`. */
+  async job(storage: TestStorage): Promise<Job & { directory: string }> {
+    const directory = await this.directory('job')
+    return { ...(await startJob({ temp: directory, env: { ...actionEnvironment(), ...storage.env } })), directory }
+  }
+
   /** A new key pair, made by age itself. */
   async ageKeys(): Promise<AgeKeys> {
     const identityFile = join(await this.directory('age'), 'identity.txt')
@@ -185,15 +199,16 @@ export function connectionOf(server: TestServer, database: string): Record<strin
 }
 
 /** Fails with the step's own log if it did not end as expected. */
-export function expectExit(result: ActionResult, code: number): void {
-  if (result.exitCode === code && result.orphans.length === 0) return
-  const orphans = result.orphans.map(({ pid, command }) => `left running: ${pid} ${command}`)
+export function expectExit(result: StepResult & { orphans?: Orphan[] }, code: number): void {
+  const { orphans: left = [] } = result
+  if (result.exitCode === code && left.length === 0) return
+  const orphans = left.map(({ pid, command }) => `left running: ${pid} ${command}`)
   const text = [...result.log, ...orphans].join('\n')
   throw new Error(`exit code ${result.exitCode}, expected ${code}\n${text}\n${result.stderr}`)
 }
 
 /** The JSON report that the step's `report` output names. It is gone once the job's directory is. */
-export async function reportOf<T = Record<string, unknown>>(result: ActionResult): Promise<T> {
+export async function reportOf<T = Record<string, unknown>>(result: StepResult): Promise<T> {
   return JSON.parse(await readFile(result.outputs.report ?? '', 'utf8'))
 }
 
