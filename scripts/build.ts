@@ -4,7 +4,7 @@
  *   npm run build                  into the repository
  *   npm run build -- --out <dir>   into <dir>/action-…/dist, to compare
  */
-import { rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -29,9 +29,12 @@ const OPTIONS = [
 export async function buildActions(out: string): Promise<void> {
   await mapLimited(ACTIONS, availableParallelism(), async ({ name, folder, entry }) => {
     const dist = join(out, folder, 'dist')
-    await rm(dist, { recursive: true, force: true })
-    const { code, output } = await runNode(NCC, ['build', entry, '--out', dist, ...OPTIONS])
+    // Aside first: whoever runs the bundle meanwhile runs a whole one.
+    const fresh = `${dist}.new`
+    const { code, output } = await runNode(NCC, ['build', entry, '--out', fresh, ...OPTIONS])
     if (code !== 0) throw new Error(`the bundle of ${name} could not be built:\n${output}`)
+    await rm(dist, { recursive: true, force: true })
+    await rename(fresh, dist)
   })
 }
 

@@ -74,6 +74,16 @@ rgw dns name = localhost
 CONFIGURATION
 }
 
+# A monitor that has only just begun refuses a command now and then (EPERM). Both that it is told can be told twice.
+tell_monitor() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    timeout 60 ceph -c "$directory/ceph.conf" "$@" && return
+    sleep "$attempt"
+  done
+  return 1
+}
+
 start_daemons() {
   local configuration=(-c "$directory/ceph.conf") disk
   # The cluster knows its disk by this id: the storage daemon is refused if it brings another one.
@@ -82,8 +92,8 @@ start_daemons() {
   ceph-authtool --create-keyring "$directory/keyring" --gen-key -n mon. --cap mon 'allow *'
   ceph-mon "${configuration[@]}" --mkfs -i a --monmap "$directory/monmap" --keyring "$directory/keyring"
   ceph-mon "${configuration[@]}" -i a
-  timeout 60 ceph "${configuration[@]}" osd create "$disk"
-  timeout 60 ceph "${configuration[@]}" osd crush add osd.0 1.0 root=default host=lifeboat
+  tell_monitor osd create "$disk"
+  tell_monitor osd crush add osd.0 1.0 root=default host=lifeboat
   ceph-osd "${configuration[@]}" -i 0 --mkfs --osd-uuid "$disk"
   ceph-osd "${configuration[@]}" -i 0
   radosgw "${configuration[@]}" -n client.rgw.a

@@ -38044,6 +38044,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: ./src/backup-set/signature.ts
 var signature = __nccwpck_require__(425);
+// EXTERNAL MODULE: ./src/postgres/connection.ts + 2 modules
+var connection = __nccwpck_require__(7613);
 // EXTERNAL MODULE: ./src/backup-set/layout.ts
 var layout = __nccwpck_require__(1197);
 // EXTERNAL MODULE: ./src/base/errors.ts
@@ -38155,6 +38157,18 @@ class InputReader {
             return undefined;
         this.#source.mask(value);
         return value;
+    }
+    /** Notes the expected failure that `work` ends with; its message begins with the name of what is wrong. */
+    examine(work, accepted) {
+        try {
+            work();
+        }
+        catch (error) {
+            if (!(error instanceof errors/* LifeboatError */.H3))
+                throw error;
+            const [input = '', ...problem] = error.message.split(' ');
+            this.problems.push({ input, problem: problem.join(' '), accepted, remedy: error.remedy });
+        }
     }
     /** What `parse` makes of the text, or undefined where that throws: whatever the error says, it may quote a secret. */
     parsed(name, text, parse, wrong) {
@@ -38285,6 +38299,7 @@ function looksLikeIdentities(text) {
 
 
 
+
 const LABEL = {
     matches: (value) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(value),
     problem: 'cannot be part of a backup’s name',
@@ -38295,12 +38310,15 @@ const STORAGE_CLASS = {
     problem: 'is not the name of a storage class',
     accepted: 'an S3 storage class such as STANDARD_IA',
 };
-/** Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`. */
-function readDumpInputs(source, cores) {
+/**
+ * Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`.
+ * With `env` the connection is read too, as it will be read again to be used.
+ */
+function readDumpInputs(source, cores, env) {
     return readInputs(source, (inputs) => {
         const values = {
             ...readStorageInputs(inputs),
-            ...readConnectionInputs(inputs),
+            ...readConnectionInputs(inputs, env),
             label: inputs.optional('label', LABEL) ?? 'manual',
             content: inputs.oneOf('content', ['all', 'schema', 'data'], 'all'),
             tables: inputs.list('tables'),
@@ -38321,8 +38339,11 @@ function readDumpInputs(source, cores) {
         return values;
     });
 }
-function readConnectionInputs(inputs) {
+function readConnectionInputs(inputs, env) {
     const databaseUrl = inputs.secretText('database-url');
+    if (env !== undefined) {
+        inputs.examine(() => (0,connection/* parseConnection */.C8)(databaseUrl, env), 'postgresql://user:password@host:5432/database');
+    }
     const databaseCa = inputs.optional('database-ca');
     if (databaseCa !== undefined && !databaseCa.includes('-----BEGIN CERTIFICATE-----')) {
         inputs.reject('database-ca', 'is not a certificate in PEM form', 'the text of a file that begins with -----BEGIN CERTIFICATE-----');
@@ -38370,11 +38391,11 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8937);
 /* harmony import */ var _base_version_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(2301);
-/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4202);
+/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9851);
 /* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5206);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2357);
 /* harmony import */ var _postgres_connection_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7613);
-/* harmony import */ var _postgres_database_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5687);
+/* harmony import */ var _postgres_database_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8462);
 /* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(4377);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(5948);
 /* harmony import */ var _dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(4757);
@@ -38408,7 +38429,7 @@ function emptyReport(runner) {
     };
 }
 async function dump(runner, report) {
-    const inputs = (0,_dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .readDumpInputs */ .K)(runner, (0,node_os__WEBPACK_IMPORTED_MODULE_1__.availableParallelism)());
+    const inputs = (0,_dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .readDumpInputs */ .K)(runner, (0,node_os__WEBPACK_IMPORTED_MODULE_1__.availableParallelism)(), process.env);
     const { log, signal, temp } = runner;
     const stage = (0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .stageRunner */ .$U)(runner, report.stages, _base_ports_js__WEBPACK_IMPORTED_MODULE_4__/* .systemClock */ .m);
     Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length });
@@ -38666,7 +38687,7 @@ function problemsOf({ error, checks, findings }) {
     const failed = checks.filter((check) => check.status === 'failed');
     const unverified = checks.filter((check) => check.status === 'unverified');
     const items = [
-        ...(error ? [itemOf({ severity: 'failure', message: error.message, remedy: error.remedy })] : []),
+        ...(error ? errorItems(error) : []),
         ...failed.flatMap((check) => checkItems(check, (finding) => finding.severity === 'failure')),
         ...findings.filter((finding) => finding.severity === 'failure').map((finding) => itemOf(finding)),
         ...unverified.flatMap((check) => checkItems(check, () => true)),
@@ -38676,6 +38697,11 @@ function problemsOf({ error, checks, findings }) {
         const key = JSON.stringify(item.message);
         return seen.has(key) ? false : seen.add(key);
     });
+}
+/** Wrong inputs are many problems in one error, one a line; what mends them all comes last. */
+function errorItems({ code, message, remedy }) {
+    const lines = code === 'invalid-input' ? message.split('\n') : [message];
+    return lines.map((line, index) => itemOf({ severity: 'failure', message: line, ...(index === lines.length - 1 && { remedy }) }));
 }
 /** The findings of a check that explain its status; its summary where there are none. */
 function checkItems(check, explains) {
@@ -39685,7 +39711,9 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
     try {
         await body(report);
     }
-    catch (error) {
+    catch (thrown) {
+        // Whatever a cancelled run ends with is a consequence of that.
+        const error = runner.signal.aborted ? runner.signal.reason : thrown;
         report.verdict = verdictOn(error);
         if (error instanceof errors/* LifeboatError */.H3) {
             report.error = { code: error.code, message: error.message, remedy: error.remedy };
@@ -39872,9 +39900,9 @@ class InputError extends LifeboatError {
         this.problems = problems;
     }
 }
-function describeProblem({ input, given, problem, accepted }) {
+function describeProblem({ input, given, problem, accepted, remedy }) {
     const shown = given === undefined ? '' : ` (given: ${JSON.stringify(given)})`;
-    return `${input} ${problem}${shown}; accepted: ${accepted}`;
+    return `${input} ${problem}${shown}${remedy === undefined ? `; accepted: ${accepted}` : ` → ${remedy}`}`;
 }
 /** The message of anything that was thrown. */
 function messageOf(error) {
@@ -40023,7 +40051,7 @@ const VERSION = '0.1.0';
 
 /***/ }),
 
-/***/ 4202:
+/***/ 9851:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40182,13 +40210,19 @@ function largeObjectsEntries(toc) {
     return entriesOf(toc, 'BLOBS').map((entry) => ({ dumpId: entry.dumpId, fileName: entry.fileName ?? toc_entries_fail(entry) }));
 }
 /**
- * The OIDs of all large objects that the archive creates, ascending: `BLOB` entries (one each) up to PostgreSQL 16,
- * `BLOB METADATA` (an OID a line) since 17.
+ * The OIDs of the large objects that the archive creates, by the entry that holds their contents: one entry for all up to
+ * PostgreSQL 16 (they stand in single `BLOB` entries), one for each `BLOB METADATA` entry since 17.
  */
-function largeObjectIds(toc) {
-    const lists = entriesOf(toc, 'BLOB METADATA').flatMap((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
+function largeObjectGroups(toc) {
+    const lists = entriesOf(toc, 'BLOB METADATA').map((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
     const singles = entriesOf(toc, 'BLOB').map((entry) => entry.tag);
-    return [...lists, ...singles].map(Number).sort((a, b) => a - b);
+    return [...lists, singles].filter((tags) => tags.length > 0).map((tags) => tags.map(Number));
+}
+/** All of them, ascending. */
+function largeObjectIds(toc) {
+    return largeObjectGroups(toc)
+        .flat()
+        .sort((a, b) => a - b);
 }
 /** Reads a `blobs.toc` or `blobs_<id>.toc` file. Throws LifeboatError `damaged-toc`. */
 function parseLargeObjectsFile(text) {
@@ -40537,6 +40571,8 @@ class TocReader {
     }
 }
 
+// EXTERNAL MODULE: ./src/postgres/attempt.ts
+var attempt = __nccwpck_require__(1434);
 // EXTERNAL MODULE: ./src/postgres/catalog-session.ts
 var catalog_session = __nccwpck_require__(6893);
 // EXTERNAL MODULE: ./src/postgres/structure-sql.ts
@@ -41475,7 +41511,10 @@ async function readNames(client, query) {
 
 
 
+
 const PING_MS = 30_000;
+/** How long a connection that may be dead is waited for when it is ended. */
+const END_MS = 2_000;
 const LOCKS_PER_STATEMENT = 500;
 const ATTEMPTS = 5;
 /**
@@ -41483,22 +41522,27 @@ const ATTEMPTS = 5;
  * TABLE … TYPE that commits between the snapshot and pg_dump's own locks leaves the table empty in the dump, exit code 0
  * (tried on 15, 17 and 18). A table that comes or goes meanwhile starts the attempt anew.
  *
- * Errors: `locked` when a lock is not to be had within `lockWaitSeconds`, `tables-change` when tables keep coming and going.
+ * Errors: `locked` when a lock is not to be had within `lockWaitSeconds`, `too-many-tables` when the server has no room for
+ * so many locks, `tables-change` when tables keep coming and going, `snapshot-lost`; the signal's reason.
  */
 async function holdSnapshot(options) {
-    const { database } = options;
+    const { database, clock, signal } = options;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
         const client = await database.connect('snapshot');
+        let held;
         try {
-            const held = await tryToHold(client, options);
+            held = await tryToHold(client, options);
             if (held)
                 return held;
         }
         catch (error) {
-            await client.end().catch(() => undefined);
-            throw error;
+            signal.throwIfAborted();
+            throw explained(error);
         }
-        await client.end();
+        finally {
+            if (held === undefined)
+                await endClient(client, clock);
+        }
     }
     throw new errors/* LifeboatError */.H3('tables-change', `Tables came and went in each of ${ATTEMPTS} attempts to lock them all`, 'Start the dump when no migration is running, or let the deployment and the dump share a `concurrency` group.');
 }
@@ -41511,24 +41555,30 @@ async function tryToHold(client, options) {
     if (!(await lockTables(client, wanted, lockWaitSeconds)))
         return undefined;
     const facts = await exportSnapshot(client);
-    const inventory = await readInventory(client);
+    const inventory = await readInventory(client).catch(async (error) => {
+        // The size of a materialized view is asked for, which waits for its REFRESH.
+        throw (0,errors/* codeOf */.$N)(error) === '55P03' ? await lockedError(client, lockWaitSeconds) : error;
+    });
     const locked = new Set(wanted.map(({ oid }) => oid));
     if (inventory.tables.some((table) => isDumped(table) && !locked.has(table.oid)))
         return undefined;
+    await assertNotRewritten(client, inventory);
     const over = new AbortController();
-    const held = {
+    let released;
+    return {
         ...facts,
         inventory,
         lost: watchConnection(client, clock, over.signal),
-        assertNotRewritten: () => assertNotRewritten(client),
+        assertNotRewritten: () => assertNotRewritten(client, inventory).catch((error) => {
+            throw explained(error);
+        }),
         release: async () => {
             over.abort();
-            await client.end().catch(() => undefined);
-            return (clock.now().getTime() - since) / 1_000;
+            released ??= (clock.now().getTime() - since) / 1_000;
+            await endClient(client, clock);
+            return released;
         },
     };
-    await held.assertNotRewritten();
-    return held;
 }
 /** Whether pg_dump takes rows out of it: tables, and those tables of extensions that they mark as configuration. */
 function isDumped(table) {
@@ -41557,11 +41607,14 @@ async function lockTables(client, tables, lockWaitSeconds) {
         }
         catch (error) {
             const code = (0,errors/* codeOf */.$N)(error);
-            // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made
-            if (code === '42P01' || code === '3F000' || code === '42809')
+            // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made.
+            // deadlock_detected: a migration holds one of the tables and wants another one that is locked here.
+            if (code === '42P01' || code === '3F000' || code === '42809' || code === '40P01')
                 return false;
             if (code === '55P03')
                 throw await lockedError(client, lockWaitSeconds);
+            if (code === '53200')
+                throw tooManyTables(tables.length);
             throw error;
         }
     }
@@ -41576,6 +41629,9 @@ async function lockedError(client, lockWaitSeconds) {
     limit 3`);
     const holders = rows.map((row) => `${row.relation} by process ${row.pid} (${row.application})`).join(', ');
     return new errors/* LifeboatError */.H3('locked', `A table could not be locked for reading within ${(0,units/* formatDuration */.a3)(lockWaitSeconds)}${holders === '' ? '' : `: exclusively locked are ${holders}`}`, 'Wait for the migration or VACUUM FULL that holds the lock to end, or raise `lock-wait-timeout`.');
+}
+function tooManyTables(count) {
+    return new errors/* LifeboatError */.H3('too-many-tables', `The server has no room in shared memory for locks on ${(0,units/* formatCount */.B4)(count)} tables`, 'Raise max_locks_per_transaction on the server (ALTER SYSTEM SET max_locks_per_transaction = …; then restart it).');
 }
 async function exportSnapshot(client) {
     const { rows } = await client.query('select pg_export_snapshot() as id, clock_timestamp() as taken_at, pg_is_in_recovery() as standby');
@@ -41607,25 +41663,22 @@ async function askOptional(client, expression) {
         await client.query('release savepoint optional').catch(() => undefined);
     }
 }
-/** The file of a table now, against the file that the snapshot sees. */
-async function assertNotRewritten(client) {
-    const { rows } = await client.query(`
-    select oid::regclass::text as name
-    from pg_class
-    where relkind = 'r' and relpersistence <> 't' and relfilenode <> 0 and relfilenode <> pg_relation_filenode(oid)
-      and relnamespace not in (select oid from pg_namespace where nspname in ('pg_catalog', 'information_schema') or nspname like 'pg\\_toast%')
-    order by 1`);
-    if (rows.length === 0)
+/** The file of a table now, against the file that the snapshot sees; only what is dumped is locked, and matters. */
+async function assertNotRewritten(client, inventory) {
+    const tables = inventory.tables.filter((table) => isDumped(table) && table.kind === 'r');
+    const { rows } = await client.query('select oid::int8::text as oid, pg_relation_filenode(oid)::int8::text as filenode from unnest($1::oid[]) as oid', [tables.map(({ oid }) => oid)]);
+    const now = new Map(rows.map(({ oid, filenode }) => [Number(oid), filenode === null ? null : Number(filenode)]));
+    const rewritten = tables.filter(({ oid, snapshotFilenode }) => now.get(oid) !== snapshotFilenode);
+    if (rewritten.length === 0)
         return;
-    throw new errors/* LifeboatError */.H3('rewritten-table', `Rewritten since the snapshot, so that the dump would hold them empty: ${rows.map(({ name }) => name).join(', ')}`, 'Start the dump again when no migration is running.');
+    throw new errors/* LifeboatError */.H3('rewritten-table', `Rewritten since the snapshot, so that the dump would hold them empty: ${rewritten.map(({ identity }) => identity).join(', ')}`, 'Start the dump again when no migration is running.');
 }
 /** Asks for a sign of life now and then: routers drop connections that stay silent for long. */
 function watchConnection(client, clock, over) {
     const lost = new Promise((_, reject) => {
         const fail = (error) => {
-            if (over.aborted)
-                return;
-            reject(new errors/* LifeboatError */.H3('snapshot-lost', `The connection that holds the snapshot was lost (${(0,errors/* messageOf */.bD)(error)})`, 'Look for a restart or failover of the server, or an idle limit of a proxy between it and the runner; then dump again.', { cause: error }));
+            if (!over.aborted)
+                reject(snapshotLost(error));
         };
         client.once('error', fail);
         client.once('end', () => fail(new Error('closed')));
@@ -41642,6 +41695,23 @@ async function pingUntil(client, clock, over) {
             await client.query('select 1');
     }
 }
+/** What the server says is told as it is; anything else means that the connection is gone. */
+function explained(error) {
+    if (error instanceof errors/* LifeboatError */.H3)
+        return error;
+    const isServerError = typeof error.severity === 'string';
+    return isServerError && !/^(57P|08)/.test((0,errors/* codeOf */.$N)(error) ?? '') ? error : snapshotLost(error);
+}
+function snapshotLost(cause) {
+    return new errors/* LifeboatError */.H3('snapshot-lost', `The connection that holds the snapshot was lost (${(0,errors/* messageOf */.bD)(cause)})`, 'Look for a restart or failover of the server, or an idle limit of a proxy between it and the runner; then dump again.', { cause });
+}
+/** Says goodbye, but does not wait long for an answer. */
+async function endClient(client, clock) {
+    const over = new AbortController();
+    const late = clock.sleep(END_MS, over.signal).then(() => (0,attempt/* destroyClient */.N)(client), () => undefined);
+    await Promise.race([client.end().catch(() => undefined), late]);
+    over.abort();
+}
 
 ;// CONCATENATED MODULE: ./src/dump/completeness.ts
 
@@ -41650,13 +41720,14 @@ async function pingUntil(client, clock, over) {
 
 /** Which tables with rows the dump leaves out, and why; what is left out without a reason ends the dump. */
 function findExcluded(inventory, dumped, options) {
-    const inDump = new Set(dumped.tables.map(({ schema, name }) => JSON.stringify([schema, name])));
+    // By OID, since the archive has the names in the server's encoding, which may be neither UTF-8 nor Latin 1.
+    const inDump = new Set(tableDataEntries(dumped.toc).map(({ oid }) => oid));
     const excluded = [];
     for (const table of inventory.tables) {
         const { schema, name } = table;
         if (table.kind === 'f')
             excluded.push({ schema, name, reason: 'a foreign table: its rows are on another server' });
-        if (table.kind !== 'r' || !isDumped(table) || inDump.has(JSON.stringify([schema, name])))
+        if (table.kind !== 'r' || !isDumped(table) || inDump.has(table.oid))
             continue;
         if (options.partial)
             excluded.push({ schema, name, reason: 'not selected' });
@@ -41672,17 +41743,32 @@ function findExcluded(inventory, dumped, options) {
 }
 /** Sequences and large objects, one for one. */
 function assertCounts(inventory, dumped) {
-    const set = new Set(sequenceSets(dumped.toc).map(({ schema, name }) => JSON.stringify([schema, name])));
+    const set = sequencesSet(dumped.toc);
     for (const sequence of inventory.sequences) {
-        if (sequence.extension !== undefined)
+        if (sequence.extension !== undefined && sequence.configCondition === undefined)
             continue;
-        if (!set.has(JSON.stringify([sequence.schema, sequence.name])))
-            throw incomplete(`the sequence ${sequence.identity}`);
+        if (set.has(sequence.oid) || set.has(JSON.stringify([sequence.schema, sequence.name])))
+            continue;
+        throw incomplete(`the sequence ${sequence.identity}`);
     }
     const { count } = dumped.largeObjects;
     if (count === inventory.largeObjects)
         return;
     throw incomplete(`${(0,units/* formatCount */.B4)(inventory.largeObjects)} large objects in the database, of which ${(0,units/* formatCount */.B4)(count)} came,`);
+}
+/** By the OID of the SEQUENCE entry that the SEQUENCE SET (which has none) comes after; by name where there is no such entry. */
+function sequencesSet(toc) {
+    const byDumpId = new Map(toc.entries.map((entry) => [entry.dumpId, entry]));
+    const sets = new Map(sequenceSets(toc).map(({ dumpId, schema, name }) => [dumpId, JSON.stringify([schema, name])]));
+    const found = new Set(sets.values());
+    for (const dumpId of sets.keys()) {
+        for (const dependency of byDumpId.get(dumpId)?.dependencies ?? []) {
+            const entry = byDumpId.get(dependency);
+            if (entry?.desc === 'SEQUENCE')
+                found.add(entry.oid);
+        }
+    }
+    return found;
 }
 function incomplete(what) {
     return new errors/* LifeboatError */.H3('incomplete-dump', `pg_dump ended well, but its archive lacks ${what} that the snapshot shows`, 'Nothing was published. Please report this with the versions of server and pg_dump: it should not happen.');
@@ -41987,13 +42073,13 @@ class ProcessGroup {
     pid;
     /** Resolves when the tool has ended and its output has been read; never rejects. */
     ended;
-    #child;
     #over = false;
     constructor(child, pid, options) {
-        this.#child = child;
         this.pid = pid;
         const watchdog = startWatchdog(pid, options);
         const abort = () => void this.stop();
+        // Workers outlive a leader that was killed; nobody is left to end them.
+        child.once('exit', abort);
         this.ended = collect(child).finally(() => {
             this.#over = true;
             options.signal.removeEventListener('abort', abort);
@@ -42034,7 +42120,8 @@ class ProcessGroup {
         return end;
     }
     #send(signal) {
-        if (this.#over || this.#child.exitCode !== null)
+        // Also after the leader's end: as long as its output is open, a worker of it lives and has to be reached.
+        if (this.#over)
             return;
         try {
             process.kill(-this.pid, signal);
@@ -42090,6 +42177,11 @@ var tool_environment = __nccwpck_require__(4417);
 
 
 
+/**
+ * The snapshot's own locks are held already. What pg_dump then waits for is somebody who waits for those: waiting long
+ * would only keep a migration, and all who queue behind it, from going on.
+ */
+const MOST_LOCK_WAIT_SECONDS = 10;
 /** Starts `pg_dump -Fd`, uncompressed, in a process group of its own. */
 async function startPgDump(options) {
     const { tools, database, directory, spool, signal } = options;
@@ -42112,7 +42204,7 @@ function pgDumpArguments(options, directory) {
         `--dbname=${tool_environment/* TOOL_CONNINFO */.Q}`,
         `--snapshot=${snapshot}`,
         `--encoding=${encoding}`,
-        `--lock-wait-timeout=${Math.ceil(lockWaitSeconds * 1_000)}`,
+        `--lock-wait-timeout=${Math.ceil(Math.min(lockWaitSeconds, MOST_LOCK_WAIT_SECONDS) * 1_000)}`,
         ...(selection.content === 'schema' ? ['--schema-only'] : []),
         ...(selection.content === 'data' ? ['--data-only'] : []),
         ...selection.tables.map((pattern) => `--table=${pattern}`),
@@ -42192,6 +42284,56 @@ class Slots {
     }
 }
 
+;// CONCATENATED MODULE: ./src/dump/large-object-progress.ts
+/**
+ * Which files of large objects pg_dump has closed. It names each in a list once it has closed it, but the list is
+ * buffered and shows up some 200 objects late, or at the end: a writer that is paused for want of space would never get
+ * there. What is known besides: the objects of one entry of the archive are written by one process, one after the other
+ * (tried on 15.20, 17.12 and 18.6), so an object is closed as soon as another one of its entry was begun after it.
+ */
+class LargeObjectProgress {
+    #listed = new Set();
+    /** The look at the directory that saw the file for the first time. */
+    #seen = new Map();
+    #groups = new Map();
+    /** The latest look that saw a new file of the group. */
+    #newest = new Map();
+    /** The list of an entry names the file. */
+    list(name) {
+        this.#listed.add(name);
+    }
+    see(name, look) {
+        this.#seen.set(name, look);
+        this.#note(name, look);
+    }
+    /** Which files belong to one entry of the archive, entry by entry. */
+    group(groups) {
+        groups.forEach((names, group) => {
+            for (const name of names)
+                this.#groups.set(name, group);
+        });
+        for (const [name, look] of this.#seen)
+            this.#note(name, look);
+    }
+    isClosed(name) {
+        if (this.#listed.has(name))
+            return true;
+        const seen = this.#seen.get(name);
+        const newest = this.#newest.get(this.#groups.get(name) ?? -1);
+        // Two looks, since one may miss a file that was made while it went on: what the second misses is younger than the first.
+        return seen !== undefined && newest !== undefined && newest >= seen + 2;
+    }
+    /** Whether there are files that may be closed without our being able to tell. */
+    mayBeClosed() {
+        return this.#seen.size > this.#listed.size;
+    }
+    #note(name, look) {
+        const group = this.#groups.get(name);
+        if (group !== undefined)
+            this.#newest.set(group, Math.max(look, this.#newest.get(group) ?? 0));
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/dump/spool-file.ts
 
 
@@ -42201,6 +42343,7 @@ const run = (0,external_node_util_.promisify)(external_node_child_process_.execF
 const READ_BYTES = 512 << 10;
 /** Giving space back costs one short-lived process: not for every read. */
 const PUNCH_BYTES = 16 << 20;
+const spool_file_BLOCK_BYTES = 4_096;
 const POLL_MS = 10;
 /** One file that pg_dump is writing, or has written, read once from front to back while its space is given back. */
 class SpoolFile {
@@ -42209,26 +42352,35 @@ class SpoolFile {
     read = 0;
     /** Bytes whose space the file system has back. */
     freed = 0;
+    /** `waiting`: everything so far was read, and the writer has not finished. */
+    state = 'new';
     constructor(path) {
         this.path = path;
     }
     /** The bytes as they come, until `isComplete`. Ends with the file removed; an abort rejects with the signal's reason. */
-    async *follow({ clock, signal, punch, isComplete }) {
+    async *follow({ clock, signal, punch, isPaused, isComplete }) {
         const file = await (0,promises_.open)(this.path, 'r');
+        const reader = new ChunkedFile(file);
         let tail = Buffer.alloc(0);
+        this.state = 'reading';
         try {
             for (;;) {
                 signal.throwIfAborted();
                 // Asked before reading: what was complete then has been read when a read finds nothing more.
                 const complete = isComplete(tail);
-                const chunk = await readSome(file);
+                const chunk = await reader.read();
                 if (chunk.length === 0) {
                     if (complete)
                         break;
-                    if (!isComplete(tail))
-                        await clock.sleep(POLL_MS, signal);
+                    if (isComplete(tail))
+                        continue;
+                    if (punch && isPaused() && this.read - this.freed >= spool_file_BLOCK_BYTES)
+                        await this.#punch();
+                    this.state = 'waiting';
+                    await clock.sleep(POLL_MS, signal);
                     continue;
                 }
+                this.state = 'reading';
                 this.read += chunk.length;
                 tail = chunk.length >= 6 ? chunk.subarray(-6) : Buffer.concat([tail, chunk]).subarray(-6);
                 yield chunk;
@@ -42242,16 +42394,30 @@ class SpoolFile {
         await (0,promises_.rm)(this.path, { force: true });
     }
     async #punch() {
-        const end = this.read - (this.read % 4096);
+        const end = this.read - (this.read % spool_file_BLOCK_BYTES);
         await punchHole(this.path, this.freed, end - this.freed);
         this.freed = end;
     }
 }
-async function readSome(file) {
-    // A new buffer each time: those downstream keep what they are given.
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const { bytesRead } = await file.read(buffer, 0, READ_BYTES);
-    return buffer.subarray(0, bytesRead);
+/**
+ * Reads a file front to back. Those downstream keep what they are given, so a small chunk is a copy: a million small
+ * files must not hold on to a million buffers.
+ */
+class ChunkedFile {
+    #file;
+    #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    constructor(file) {
+        this.#file = file;
+    }
+    /** Empty where there is nothing more for now. */
+    async read() {
+        const { bytesRead } = await this.#file.read(this.#buffer, 0, READ_BYTES);
+        if (bytesRead <= READ_BYTES / 2)
+            return Buffer.from(this.#buffer.subarray(0, bytesRead));
+        const chunk = this.#buffer.subarray(0, bytesRead);
+        this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+        return chunk;
+    }
 }
 /** Node has no fallocate(2); util-linux, which every distribution's base system holds, has it as a command. */
 async function punchHole(path, offset, length) {
@@ -42280,11 +42446,14 @@ async function canPunchHoles(directory) {
 
 
 
+
 const spool_POLL_MS = 20;
+/** Looks in a row that find nobody reading before a paused writer counts as waiting for itself. */
+const STUCK_LOOKS = 10;
 const END_OF_TABLE = Buffer.from('\\.\n\n\n');
 /**
  * The directory that pg_dump writes and this project reads at the same time. It notices new files, keeps account of the
- * space in use, and pauses the writer when that passes the limit.
+ * space in use, pauses the writer when that passes the limit, and knows which files the writer has closed.
  */
 class Spool {
     /** Total seconds for which the writer was paused. */
@@ -42293,8 +42462,10 @@ class Spool {
     peakBytes = 0;
     #options;
     #files = new Map();
+    #largeObjects = new LargeObjectProgress();
     #largeObjectLists = new Map();
-    #finishedLargeObjects = new Set();
+    #look = 0;
+    #stuckLooks = 0;
     #writerEnded = false;
     #pausedAt;
     constructor(options) {
@@ -42306,7 +42477,7 @@ class Spool {
         for (;;) {
             signal.throwIfAborted();
             const last = this.#writerEnded;
-            await this.#look();
+            await this.#lookAround();
             if (last)
                 return;
             await clock.sleep(spool_POLL_MS, signal);
@@ -42316,37 +42487,53 @@ class Spool {
     end() {
         this.#writerEnded = true;
     }
+    /** The files of large objects by the entry of the archive that they belong to; told when toc.dat can be read. */
+    groupLargeObjects(groups) {
+        this.#largeObjects.group(groups);
+    }
     /**
-     * Whether pg_dump has closed the file, given the last bytes read. A table's data ends with a mark of its own; a large
-     * object is whole once its list names it, which pg_dump does after closing it.
+     * Whether pg_dump has closed the file, given the last bytes read. A table's data ends with a mark of its own; for large
+     * objects see LargeObjectProgress.
      */
     isComplete(name, tail) {
         if (this.#writerEnded)
             return true;
         if (name.startsWith('blob_'))
-            return this.#finishedLargeObjects.has(name);
+            return this.#largeObjects.isClosed(name);
         return name.endsWith('.dat') && endsTable(tail);
     }
-    async #look() {
+    isPaused() {
+        return this.#pausedAt !== undefined;
+    }
+    async #lookAround() {
         const { directory, onFile } = this.#options;
+        this.#look += 1;
         let used = 0;
+        const present = [];
         for (const name of await list(directory)) {
             if (name === 'toc.dat' || name.startsWith('.'))
                 continue;
-            if (name.startsWith('blobs'))
+            // The lists of large objects grow until the end: they are whole, and small, when pg_dump is over. From then on they
+            // are handed out, and may be gone at any moment; nothing is asked of them any more.
+            if (name.startsWith('blobs') && !this.#writerEnded) {
                 await this.#readLargeObjectList(name);
-            // The lists of large objects grow until the end: they are whole, and small, when pg_dump is over.
-            if (name.startsWith('blobs') && !this.#writerEnded)
                 continue;
+            }
             let file = this.#files.get(name);
             if (file === undefined) {
                 file = new SpoolFile((0,external_node_path_.join)(directory, name));
                 this.#files.set(name, file);
+                if (name.startsWith('blob_'))
+                    this.#largeObjects.see(name, this.#look);
                 onFile(file, name);
             }
+            present.push(file);
             used += await sizeOf(file);
         }
         this.peakBytes = Math.max(this.peakBytes, used);
+        const reading = present.filter(({ state }) => state !== 'new');
+        const isIdle = reading.length > 0 && reading.every(({ state }) => state === 'waiting');
+        this.#stuckLooks = this.isPaused() && isIdle ? this.#stuckLooks + 1 : 0;
         this.#throttle(used);
     }
     #throttle(used) {
@@ -42361,9 +42548,14 @@ class Spool {
             return;
         }
         const current = (now - this.#pausedAt) / 1_000;
-        if (used <= limitBytes / 2) {
+        // Whoever reads waits for the writer, and the writer waits for the readers: more space will not come.
+        const isStuck = this.#stuckLooks >= STUCK_LOOKS;
+        if (isStuck && used > limitBytes && !this.#largeObjects.mayBeClosed())
+            throw spoolTooSmall(used, limitBytes);
+        if (used <= limitBytes / 2 || isStuck) {
             this.pausedSeconds += current;
             this.#pausedAt = undefined;
+            this.#stuckLooks = 0;
             writer.resume();
         }
         else if (this.pausedSeconds + current > maxPauseSeconds) {
@@ -42382,7 +42574,7 @@ class Spool {
             for (const line of text.slice(0, whole).split('\n')) {
                 const fileName = line.split(' ')[1];
                 if (fileName !== undefined)
-                    this.#finishedLargeObjects.add(fileName);
+                    this.#largeObjects.list(fileName);
             }
             this.#largeObjectLists.set(name, offset + whole);
         }
@@ -42407,6 +42599,9 @@ function endsTable(tail) {
     if (!tail.subarray(-END_OF_TABLE.length).equals(END_OF_TABLE))
         return false;
     return tail.length === END_OF_TABLE.length || tail[tail.length - END_OF_TABLE.length - 1] === 0x0a;
+}
+function spoolTooSmall(used, limitBytes) {
+    return new errors/* LifeboatError */.H3('spool-too-small', `The tables that are dumped at the same time need more than the ${(0,units/* formatBytes */.z3)(limitBytes)} of spool-limit (${(0,units/* formatBytes */.z3)(used)} so far), and the file system of RUNNER_TEMP cannot give back the space of a file that is being read`, 'Raise `spool-limit`, lower `jobs`, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).');
 }
 async function sizeOf(file) {
     try {
@@ -42504,9 +42699,10 @@ async function* segment(reader, targetBytes, progress) {
 
 
 
-/** A segment ends at the first line end from here on; a line of PostgreSQL is shorter than 1 GiB − 256 MiB. */
+/** A segment ends at the first line end from here on. */
 const SEGMENT_BYTES = 256 << 20;
-const MAX_SEGMENT_BYTES = 1 << 30;
+/** What the server sends as one row is shorter than 1 GiB (MaxAllocSize); the end mark may follow. */
+const MAX_ROW_BYTES = 2 ** 30;
 /**
  * Stores one data file, whole: in a bundle if it is small, else as one or more segments that joined give the file.
  * Computes its fingerprint as the bytes pass. The path of the bundle is not known yet when this returns.
@@ -42562,7 +42758,8 @@ async function sealRows(options, reader) {
         rowsEnded = true;
     })();
     const put = async (content, lines) => {
-        const part = await store({ path: segmentPath(name, stored.length), content, maxBytes: MAX_SEGMENT_BYTES });
+        const maxBytes = segmentBytes + MAX_ROW_BYTES;
+        const part = await store({ path: segmentPath(name, stored.length), content, maxBytes });
         plainBytes += part.plainBytes;
         stored.push({ path: part.path, plainBytes: part.plainBytes, fingerprint: lines.digest() });
     };
@@ -42647,12 +42844,13 @@ class DumpRun {
     #contents;
     constructor(options, store) {
         this.#options = options;
-        this.#store = store;
         this.#directory = (0,external_node_path_.join)(options.spool, 'dump');
         this.#signal = AbortSignal.any([options.signal, this.#failure.signal]);
         // Besides the files that are growing, room for two that are finished: or a paused pg_dump would wait for itself.
         this.#slots = new Slots(options.jobs + 2);
-        this.#bundler = new Bundler(store, (bundle, names) => {
+        // An upload ends with the dump: it may otherwise wait long for the network before it learns that all is lost.
+        this.#store = (stream) => store({ ...stream, signal: this.#signal });
+        this.#bundler = new Bundler(this.#store, (bundle, names) => {
             for (const name of names)
                 this.#bundles.set(name, bundle);
         });
@@ -42703,10 +42901,14 @@ class DumpRun {
         this.#signal.throwIfAborted();
         const { clock, punch } = this.#options;
         // pg_dump has closed toc.dat, for good, before it opens the first data file.
-        this.#contents ??= this.#readToc().then(({ toc }) => contentsOf(toc));
+        this.#contents ??= this.#readToc().then(({ toc }) => {
+            spool.groupLargeObjects(largeObjectGroups(toc).map((oids) => oids.map((oid) => `blob_${oid}.dat`)));
+            return contentsOf(toc);
+        });
         const content = contentOf(name, await this.#contents);
         const isComplete = (tail) => spool.isComplete(name, tail);
-        const chunks = file.follow({ clock, signal: this.#signal, punch, isComplete });
+        const isPaused = () => spool.isPaused();
+        const chunks = file.follow({ clock, signal: this.#signal, punch, isPaused, isComplete });
         const options = { name, content, chunks, store: this.#store, bundler: this.#bundler };
         this.#sealed.set(name, await sealFile(options));
     }
@@ -42764,6 +42966,7 @@ async function* dump_run_single(bytes) {
 
 
 
+
 /**
  * The database itself, as `pg_dump -Fd` writes it: its files are followed while they grow, sealed, and their space is
  * given back. `dumped` is there after `pour`.
@@ -42791,13 +42994,14 @@ class DatabaseSource {
     }
     /** Whether holes can be punched. Fails before the dump starts if it could not end well without. */
     async #probe() {
-        const { spool, largestTableBytes, limitBytes, log } = this.#options;
+        const { spool, largestTablesBytes, limitBytes, log } = this.#options;
         if (await canPunchHoles(spool))
             return true;
         log.debug('the file system of the spool gives no space back before a file is read whole');
-        if (largestTableBytes <= limitBytes)
+        // Text can be longer than what the server keeps of it: the spool itself watches over that.
+        if (largestTablesBytes <= limitBytes)
             return false;
-        throw new errors/* LifeboatError */.H3('spool-too-small', 'The largest table is larger than spool-limit, and the file system of RUNNER_TEMP cannot give back the space of a file that is being read', 'Raise `spool-limit` above the size of the largest table, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).');
+        throw new errors/* LifeboatError */.H3('spool-too-small', `The largest tables that are dumped at the same time have ${(0,units/* formatBytes */.z3)(largestTablesBytes)}, more than spool-limit, and the file system of RUNNER_TEMP cannot give back the space of a file that is being read`, 'Raise `spool-limit`, lower `jobs`, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).');
     }
 }
 
@@ -52809,11 +53013,12 @@ var backup_set_signature = __nccwpck_require__(425);
 
 
 
+
 /** Path of the sealed contents within a set, without the sealing's suffix. */
 const CONTENTS_NAME = 'contents.json';
 /**
  * Reads and checks the manifest that `head` names. With `verifyKeys` the signature must be there and be made by one of
- * them. Errors: `missing-manifest`, `changed-manifest`, `unsigned-set`, `bad-signature`, `unknown-format`.
+ * them. Errors: `missing-manifest`, `changed-manifest`, `changed-head`, `unsigned-set`, `bad-signature`, `unknown-format`.
  */
 async function openSet(storage, head, verifyKeys) {
     const key = layout.manifest(head.database, head.id);
@@ -52838,8 +53043,14 @@ async function openSet(storage, head, verifyKeys) {
     if (manifest.id !== head.id || manifest.database !== head.database) {
         throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`);
     }
+    const different = REPEATED.find((name) => !isDeepStrictEqual(head[name], manifest[name]));
+    if (different !== undefined) {
+        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`);
+    }
     return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 };
 }
+/** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
+const REPEATED = (/* unused pure expression or super */ null && (['takenAt', 'content', 'totals', 'dumpSeconds', 'lockUntil']));
 async function readOr(storage, key, versionId, code) {
     try {
         return await storage.read(key, { ...(versionId === undefined ? {} : { versionId }) });
@@ -52885,7 +53096,18 @@ function plainBytes(set, part, identities, signal) {
     if (encrypted && identities.length === 0) {
         throw new LifeboatError('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.');
     }
-    return unseal(storedBytes(set, part, signal), { encrypted, identities }, signal);
+    return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part);
+}
+/** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
+async function* named(plain, set, part) {
+    try {
+        yield* plain;
+    }
+    catch (error) {
+        if (!(error instanceof LifeboatError) || !/^damaged-(compression|encryption)$/.test(error.code))
+            throw error;
+        throw tampered(error.code, `${part.path} of ${set.head.id} is not what was stored: ${error.message}`);
+    }
 }
 /** Tables, fingerprints and inventory of a set. Errors as of `plainBytes` and `parseDocument`. */
 async function readContents(set, identities, signal) {
@@ -52933,9 +53155,10 @@ ${signatureAdvice(facts.signed)}
 ${script(facts)}
 \`\`\`
 
-It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages "$PGDATABASE"\`.
+It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages\`.
 Roles come back without passwords and without LOGIN: give them back with \`ALTER ROLE … LOGIN PASSWORD …\`. What else the
-roles were allowed to do is in \`roles.sql\`.
+roles were allowed to do is in \`roles.sql\`. A setting of the database that this server does not take is named, and the
+rest is restored nevertheless.
 `;
 }
 function signatureAdvice(signed) {
@@ -52953,6 +53176,8 @@ function createDatabase(facts) {
     options.push(`--lc-collate='${facts.collate}'`, `--lc-ctype='${facts.ctype}'`);
     if (facts.locale !== null)
         options.push(`--${facts.localeProvider}-locale='${facts.locale}'`);
+    if (facts.icuRules !== null)
+        options.push(`--icu-rules='${facts.icuRules.replaceAll("'", "'\\''")}'`);
     return `createdb ${options.join(' ')} "$PGDATABASE"`;
 }
 function script(facts) {
@@ -52977,7 +53202,9 @@ unseal() { # FROM TO
 ${decrypt}
 }
 
-for part in database/*; do
+set -- database/*
+[ "$#" -eq ${facts.databaseParts} ] || { echo "the folder database holds $# files, not ${facts.databaseParts}: download the whole set" >&2; exit 1; }
+for part in "$@"; do
   name=\${part#database/}
   name=\${name%${suffix}}
   case $name in
@@ -52995,19 +53222,22 @@ rm -f "$work/part" "$work/sealed"
 
 # the session settings under which the rows were written
 export PGOPTIONS='${options.replaceAll("'", "'\\''")}'
+# where to is in the PG* variables: as an argument, a name with = in it would be taken for something else
+connection='connect_timeout=30'
 # the roles that the schema names, and the settings of the database
 unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
-pg_restore --no-owner --exit-on-error --dbname="$PGDATABASE" "$work/prepare"
-pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$PGDATABASE" "$work/dump"
+refused=0
+pg_restore --no-owner --dbname="$connection" "$work/prepare" || refused=$?
+pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$connection" "$work/dump"
+[ "$refused" -eq 0 ] || { echo "restored, except for the roles and settings that are named above" >&2; exit 1; }
 echo "restored ${facts.id} into $PGDATABASE"`;
 }
 
 // EXTERNAL MODULE: ./node_modules/pg/esm/index.mjs
 var esm = __nccwpck_require__(3849);
-;// CONCATENATED MODULE: ./src/dump/prepare-archive.ts
+;// CONCATENATED MODULE: ./src/postgres/setting-values.ts
 
-
-/** Settings whose value is a list of names: quoted as a whole they would become one name. As in pg_dump's variable_is_guc_list_quote. */
+/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
 const LISTS = new Set([
     'local_preload_libraries',
     'search_path',
@@ -53017,33 +53247,48 @@ const LISTS = new Set([
     'unix_socket_directories',
 ]);
 /**
+ * What follows `SET name TO` in an ALTER DATABASE or ALTER ROLE, for a value as `pg_db_role_setting` has it. Quoted as a
+ * whole, a list of names would become one name.
+ */
+function settingLiterals(name, value) {
+    const values = LISTS.has(name.toLowerCase()) ? splitNames(value) : [value];
+    return values.map((item) => esm/* default.escapeLiteral */.Ay.escapeLiteral(item)).join(', ');
+}
+/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
+function splitNames(list) {
+    const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) => quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'));
+    return names.length === 0 ? [''] : names;
+}
+
+;// CONCATENATED MODULE: ./src/dump/prepare-archive.ts
+
+
+
+/**
  * An archive of its own that makes the roles that the schema names (NOLOGIN, without a password) and sets the database's
  * settings: `pg_restore` restores neither from a dump of one database, and RESTORE.md has nothing but pg_restore.
  */
-function buildPrepareArchive(facts) {
-    const roles = facts.roles.map((role) => ({ tag: role, sql: createRole(role) }));
-    const settings = facts.databaseFacts.settings.map((setting) => ({ tag: setting.name, sql: applySetting(setting) }));
+function buildPrepareArchive(contents) {
+    const superusers = new Set(contents.inventory.superuserRoles);
+    const roles = contents.roles.map((role) => ({ tag: role, sql: createRole(role, superusers.has(role)) }));
+    const settings = contents.databaseFacts.settings.map((setting) => ({ tag: setting.name, sql: applySetting(setting) }));
     return buildArchiveToc({ statements: [...roles, ...settings] });
 }
-function createRole(role) {
+/** What only superusers may own (event triggers, for one) cannot be given to a role that is none. */
+function createRole(role, isSuperuser) {
     const name = esm/* default.escapeLiteral */.Ay.escapeLiteral(role);
-    return perform(`if not exists (select from pg_catalog.pg_roles where rolname = ${name}) then execute pg_catalog.format('create role %I nologin', ${name}); end if;`);
+    const mayMakeSuperusers = '(select rolsuper from pg_catalog.pg_roles where rolname = current_user)';
+    const attributes = isSuperuser
+        ? `case when ${mayMakeSuperusers} then 'nologin superuser' else 'nologin' end`
+        : "'nologin'";
+    return perform(`if not exists (select from pg_catalog.pg_roles where rolname = ${name}) then execute pg_catalog.format('create role %I ', ${name}) || ${attributes}; end if;`);
 }
 function applySetting({ role, name, value }) {
+    const database = 'pg_catalog.current_database()';
     const subject = role === null
-        ? `pg_catalog.format('alter database %I set %I to ', pg_catalog.current_database())`
-        : `pg_catalog.format('alter role %I in database %I set %I to ', ${esm/* default.escapeLiteral */.Ay.escapeLiteral(role)}, pg_catalog.current_database())`;
-    const text = subject.replace('current_database())', `current_database(), ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`);
-    return perform(`execute ${text} || ${esm/* default.escapeLiteral */.Ay.escapeLiteral(settingValue(name, value))};`);
-}
-/** The value as ALTER … SET takes it. */
-function settingValue(name, value) {
-    if (!LISTS.has(name.toLowerCase()))
-        return esm/* default.escapeLiteral */.Ay.escapeLiteral(value);
-    const names = value.match(/"(?:[^"]|"")*"|[^,\s]+/g) ?? [];
-    if (names.length === 0)
-        return "''";
-    return names.map((item) => esm/* default.escapeLiteral */.Ay.escapeLiteral(item.replace(/^"|"$/g, '').replaceAll('""', '"'))).join(', ');
+        ? `pg_catalog.format('alter database %I set %I to ', ${database}, ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`
+        : `pg_catalog.format('alter role %I in database %I set %I to ', ${esm/* default.escapeLiteral */.Ay.escapeLiteral(role)}, ${database}, ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`;
+    return perform(`execute ${subject} || ${esm/* default.escapeLiteral */.Ay.escapeLiteral(settingLiterals(name, value))};`);
 }
 function perform(statement) {
     // A tag that cannot be in the text ends it.
@@ -53066,12 +53311,14 @@ class SetWriter {
         this.#options = options;
     }
     /** Seals a stream and stores it as a part. */
-    store = async ({ path, content, maxBytes = DEFAULT_MAX_BYTES }) => {
-        const { sealing, signal } = this.#options;
+    store = async ({ path, content, maxBytes = DEFAULT_MAX_BYTES, signal: own }) => {
+        const { sealing } = this.#options;
+        const signal = own === undefined ? this.#options.signal : AbortSignal.any([own, this.#options.signal]);
         const sealedPath = `${path}${sealedSuffix(sealing)}`;
         const { stream, result } = seal(content, sealing, signal);
         // What cannot be compressed grows a little: block headers, and a tag per 64 KiB of age.
-        const stored = await this.#put(sealedPath, stream, maxBytes + Math.ceil(maxBytes / 1_000) + (1 << 20));
+        const mostBytes = maxBytes + Math.ceil(maxBytes / 1_000) + (1 << 20);
+        const stored = await this.#put(sealedPath, stream, mostBytes, signal);
         const { plainBytes, bytes, sha256 } = result();
         const part = { path: sealedPath, bytes, sha256, plainBytes, ...versionOf(stored) };
         this.parts.push(part);
@@ -53089,8 +53336,8 @@ class SetWriter {
         const { storage, lockUntil, signal } = this.#options;
         return storage.put(key, document, { signal, ...(lockUntil === undefined ? {} : { lockUntil }) });
     }
-    #put(path, stream, maxBytes) {
-        const { storage, database, id, signal, lockUntil, storageClass } = this.#options;
+    #put(path, stream, maxBytes, signal) {
+        const { storage, database, id, lockUntil, storageClass } = this.#options;
         return storage.put(backup_set_layout/* layout */.Zp.part(database, id, path), stream, {
             maxBytes,
             signal,
@@ -53165,7 +53412,7 @@ function totalsOf(writer, { contents, tables, rows, plainBytes }) {
 }
 function guideFor(writer, publication) {
     const { manifest, contents, signingKey } = publication;
-    const { encoding, localeProvider, collate, ctype, locale } = contents.databaseFacts;
+    const { encoding, localeProvider, collate, ctype, locale, icuRules } = contents.databaseFacts;
     return renderRestoreGuide({
         database: manifest.database,
         id: manifest.id,
@@ -53174,11 +53421,13 @@ function guideFor(writer, publication) {
         encrypted: manifest.sealing.recipients.length > 0,
         signed: signingKey !== undefined,
         ...totalsOf(writer, publication),
+        databaseParts: writer.parts.filter(({ path }) => path.startsWith('database/')).length,
         encoding,
         localeProvider,
         collate,
         ctype,
         locale,
+        icuRules,
         pins: contents.pins,
     });
 }
@@ -53217,7 +53466,7 @@ class RolesSource {
                 (0,scrub/* scrub */._)(stderr, [...secrets])
                     .trim()
                     .split('\n')
-                    .at(-1) ?? 'pg_dumpall failed';
+                    .at(-1) || 'pg_dumpall failed';
             return Buffer.from(named.map((role) => `CREATE ROLE ${esm/* default.escapeIdentifier */.Ay.escapeIdentifier(role)};\n`).join(''));
         }
     }
@@ -53241,13 +53490,19 @@ const LEFT_OVER_AFTER_SECONDS = 7 * 86_400;
 async function sweepLeftOvers(storage, database, clock, log) {
     const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000);
     try {
+        // The folders first: what is published in between is then among the heads.
+        const folders = await storage.folders(backup_set_layout/* layout */.Zp.sets(database));
         const heads = new Set();
         for await (const { key } of storage.list(backup_set_layout/* layout */.Zp.heads(database)))
             heads.add(key);
         let objects = 0;
-        for (const id of await storage.folders(backup_set_layout/* layout */.Zp.sets(database))) {
+        for (const id of folders) {
             const set = (0,backup_set_layout/* parseSetId */.h_)(id);
-            if (set === undefined || set.takenAt >= before || heads.has(backup_set_layout/* layout */.Zp.head(database, id)))
+            const head = backup_set_layout/* layout */.Zp.head(database, id);
+            if (set === undefined || set.takenAt >= before || heads.has(head))
+                continue;
+            // A listing alone shall not decide about deletion.
+            if ((await storage.head(head)) !== undefined)
                 continue;
             objects += await removeSet(storage, backup_set_layout/* layout */.Zp.set(database, id));
         }
@@ -53295,10 +53550,10 @@ async function removeSet(storage, prefix) {
  * nothing that was there before is touched. Errors: LifeboatError, with what to do.
  */
 async function dumpDatabase(options) {
-    const { stage, source, clock, lockWaitSeconds } = options;
+    const { stage, source, clock, lockWaitSeconds, signal } = options;
     const began = clock.now().getTime();
     await stage('preflight', 'Preflight: what the role can read', () => (0,preflight/* assertReadable */.D)(source));
-    const snapshot = await stage('snapshot', 'Locks and snapshot', () => holdSnapshot({ database: source, lockWaitSeconds, clock }));
+    const snapshot = await stage('snapshot', 'Locks and snapshot', () => holdSnapshot({ database: source, lockWaitSeconds, clock, signal }));
     try {
         return await dumpSnapshot(options, snapshot, began);
     }
@@ -53358,7 +53613,7 @@ function sourcesOf(options, snapshot, signal) {
         selection,
         limitBytes: options.spoolLimitBytes,
         maxPauseSeconds: options.maxPauseSeconds,
-        largestTableBytes: Math.max(0, ...inventory.tables.filter(isDumped).map(({ bytes }) => bytes)),
+        largestTablesBytes: largestTablesBytes(inventory, jobs),
         secrets,
         clock,
         log,
@@ -53366,6 +53621,11 @@ function sourcesOf(options, snapshot, signal) {
     });
     const roles = new RolesSource({ tools, database: source, named: inventory.roles, secrets, log, signal });
     return { database, roles };
+}
+function largestTablesBytes(inventory, jobs) {
+    const sizes = inventory.tables.filter(isDumped).map(({ bytes }) => bytes);
+    const largest = sizes.sort((a, b) => b - a).slice(0, jobs);
+    return largest.reduce((sum, bytes) => sum + bytes, 0);
 }
 function dump_contentsOf(options, id, snapshot, dumped) {
     const { inventory, standby } = snapshot;
@@ -53946,6 +54206,96 @@ function reportFailure(runner, name, error) {
 
 /***/ }),
 
+/***/ 1434:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   N: () => (/* binding */ destroyClient),
+/* harmony export */   e: () => (/* binding */ connectOnce)
+/* harmony export */ });
+/* harmony import */ var pg__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3849);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
+/* harmony import */ var _tls_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7838);
+
+
+
+/**
+ * Connects once, by exactly this target. Everything that `pg` would otherwise take from the process's environment is
+ * given here. Rejects with what pg, TLS or the network said, or with a LifeboatError.
+ */
+async function connectOnce(settings, target, session, root, signal) {
+    signal?.throwIfAborted();
+    const { host, address, encryption } = target;
+    const wire = { channelBound: false };
+    const client = new pg__WEBPACK_IMPORTED_MODULE_0__/* ["default"].Client */ .Ay.Client({
+        host: address,
+        port: host.port,
+        user: settings.user,
+        database: session.database,
+        password: () => passwordFor(settings, target, wire.channelBound),
+        ssl: encryption === 'tls' ? (0,_tls_js__WEBPACK_IMPORTED_MODULE_2__/* .tlsOptions */ .YF)(settings, host.host, root) : false,
+        sslnegotiation: encryption === 'tls' ? settings.sslnegotiation : 'postgres',
+        enableChannelBinding: encryption === 'tls' && settings.channelBinding === 'require',
+        keepAlive: !(0,_tls_js__WEBPACK_IMPORTED_MODULE_2__/* .isSocket */ .qU)(host),
+        keepAliveInitialDelayMillis: 30_000,
+        connectionTimeoutMillis: settings.connectTimeoutSeconds * 1_000,
+        statement_timeout: false,
+        query_timeout: 0,
+    });
+    const internals = client;
+    internals.getStartupConf = () => ({
+        user: settings.user,
+        database: session.database,
+        application_name: session.applicationName,
+        ...session.startup,
+    });
+    internals.connection.prependListener('authenticationSASL', (message) => {
+        wire.channelBound = encryption === 'tls' && message.mechanisms.includes('SCRAM-SHA-256-PLUS');
+    });
+    // Without a listener a connection that breaks while idle would end the process; the next query rejects anyway.
+    client.on('error', () => { });
+    const abort = () => internals.connection.stream.destroy(asError(signal?.reason));
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+        await client.connect();
+        requireChannelBinding(settings, wire.channelBound);
+        return client;
+    }
+    catch (error) {
+        destroyClient(client);
+        signal?.throwIfAborted();
+        throw error;
+    }
+    finally {
+        signal?.removeEventListener('abort', abort);
+    }
+}
+/** Ends a client without waiting for the server. */
+function destroyClient(client) {
+    const { connection } = client;
+    connection.stream.on('error', () => { });
+    connection.stream.destroy();
+}
+function passwordFor(settings, { host }, channelBound) {
+    requireChannelBinding(settings, channelBound);
+    const password = settings.password ?? host.password;
+    if (password !== undefined)
+        return password;
+    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3('wrong-password', `${host.host}:${host.port}: the server asks for a password, and none is given`, `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD.`);
+}
+/** Nothing is sent to a server that cannot prove that it is the end of this very TLS connection. */
+function requireChannelBinding(settings, channelBound) {
+    if (settings.channelBinding !== 'require' || channelBound)
+        return;
+    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3('tls-no-channel-binding', 'channel_binding=require, but the server did not offer SCRAM with channel binding over TLS', `Use TLS and a SCRAM password, or remove channel_binding=require from ${settings.input}.`);
+}
+function asError(reason) {
+    return reason instanceof Error ? reason : new Error('aborted');
+}
+
+
+/***/ }),
+
 /***/ 6893:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -54438,7 +54788,7 @@ function defined(values) {
 
 /***/ }),
 
-/***/ 5687:
+/***/ 8462:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -54457,86 +54807,8 @@ var external_node_path_ = __nccwpck_require__(6760);
 var esm = __nccwpck_require__(3849);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
-// EXTERNAL MODULE: ./src/postgres/tls.ts
-var tls = __nccwpck_require__(7838);
-;// CONCATENATED MODULE: ./src/postgres/attempt.ts
-
-
-
-/**
- * Connects once, by exactly this target. Everything that `pg` would otherwise take from the process's environment is
- * given here. Rejects with what pg, TLS or the network said, or with a LifeboatError.
- */
-async function connectOnce(settings, target, session, root, signal) {
-    signal?.throwIfAborted();
-    const { host, address, encryption } = target;
-    const wire = { channelBound: false };
-    const client = new esm/* default.Client */.Ay.Client({
-        host: address,
-        port: host.port,
-        user: settings.user,
-        database: session.database,
-        password: () => passwordFor(settings, target, wire.channelBound),
-        ssl: encryption === 'tls' ? (0,tls/* tlsOptions */.YF)(settings, host.host, root) : false,
-        sslnegotiation: encryption === 'tls' ? settings.sslnegotiation : 'postgres',
-        enableChannelBinding: encryption === 'tls' && settings.channelBinding === 'require',
-        keepAlive: !(0,tls/* isSocket */.qU)(host),
-        keepAliveInitialDelayMillis: 30_000,
-        connectionTimeoutMillis: settings.connectTimeoutSeconds * 1_000,
-        statement_timeout: false,
-        query_timeout: 0,
-    });
-    const internals = client;
-    internals.getStartupConf = () => ({
-        user: settings.user,
-        database: session.database,
-        application_name: session.applicationName,
-        ...session.startup,
-    });
-    internals.connection.prependListener('authenticationSASL', (message) => {
-        wire.channelBound = encryption === 'tls' && message.mechanisms.includes('SCRAM-SHA-256-PLUS');
-    });
-    // Without a listener a connection that breaks while idle would end the process; the next query rejects anyway.
-    client.on('error', () => { });
-    const abort = () => internals.connection.stream.destroy(asError(signal?.reason));
-    signal?.addEventListener('abort', abort, { once: true });
-    try {
-        await client.connect();
-        requireChannelBinding(settings, wire.channelBound);
-        return client;
-    }
-    catch (error) {
-        destroyClient(client);
-        signal?.throwIfAborted();
-        throw error;
-    }
-    finally {
-        signal?.removeEventListener('abort', abort);
-    }
-}
-/** Ends a client without waiting for the server. */
-function destroyClient(client) {
-    const { connection } = client;
-    connection.stream.on('error', () => { });
-    connection.stream.destroy();
-}
-function passwordFor(settings, { host }, channelBound) {
-    requireChannelBinding(settings, channelBound);
-    const password = settings.password ?? host.password;
-    if (password !== undefined)
-        return password;
-    throw new errors/* LifeboatError */.H3('wrong-password', `${host.host}:${host.port}: the server asks for a password, and none is given`, `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD.`);
-}
-/** Nothing is sent to a server that cannot prove that it is the end of this very TLS connection. */
-function requireChannelBinding(settings, channelBound) {
-    if (settings.channelBinding !== 'require' || channelBound)
-        return;
-    throw new errors/* LifeboatError */.H3('tls-no-channel-binding', 'channel_binding=require, but the server did not offer SCRAM with channel binding over TLS', `Use TLS and a SCRAM password, or remove channel_binding=require from ${settings.input}.`);
-}
-function asError(reason) {
-    return reason instanceof Error ? reason : new Error('aborted');
-}
-
+// EXTERNAL MODULE: ./src/postgres/attempt.ts
+var attempt = __nccwpck_require__(1434);
 // EXTERNAL MODULE: ./src/postgres/connection.ts + 2 modules
 var connection = __nccwpck_require__(7613);
 ;// CONCATENATED MODULE: ./src/postgres/pooler.ts
@@ -54771,7 +55043,7 @@ async function probeServer(probe) {
         return { version, versionText, encoding: rows[0]?.encoding ?? 'UTF8', acceptsOptions: second.acceptsOptions };
     }
     finally {
-        destroyClient(second.client);
+        (0,attempt/* destroyClient */.N)(second.client);
     }
 }
 /** Connects as a tool would, with the pins as options; where these are refused (PgBouncer), without. */
@@ -54784,12 +55056,12 @@ async function connectSecond(probe, version) {
     });
     try {
         const options = (0,postgres_pins/* pinOptions */.ep)(version, settings.options);
-        return { client: await connectOnce(settings, target, session({ options }), root, signal), acceptsOptions: true };
+        return { client: await (0,attempt/* connectOnce */.e)(settings, target, session({ options }), root, signal), acceptsOptions: true };
     }
     catch (error) {
         if (serverCode(error) === undefined || !/startup parameter|options/i.test(String(error)))
             throw error;
-        return { client: await connectOnce(settings, target, session({}), root, signal), acceptsOptions: false };
+        return { client: await (0,attempt/* connectOnce */.e)(settings, target, session({}), root, signal), acceptsOptions: false };
     }
 }
 /** The pins that a tool's session would not have here, as `[name, value]`. */
@@ -54828,6 +55100,8 @@ var external_node_net_ = __nccwpck_require__(7030);
 var external_node_os_ = __nccwpck_require__(8161);
 // EXTERNAL MODULE: ./src/base/ports.ts
 var ports = __nccwpck_require__(8937);
+// EXTERNAL MODULE: ./src/postgres/tls.ts
+var tls = __nccwpck_require__(7838);
 ;// CONCATENATED MODULE: ./src/postgres/reach.ts
 
 
@@ -54894,7 +55168,7 @@ async function tryHost(search, host, attributes) {
             const mismatch = await wrongKind(result.client, attributes, attempted);
             if (mismatch === undefined)
                 return result;
-            destroyClient(result.client);
+            (0,attempt/* destroyClient */.N)(result.client);
             failures.push({ error: mismatch, attempted });
         }
         else {
@@ -54917,7 +55191,7 @@ async function tryAddress(search, host, address) {
         const target = { host, address, encryption };
         const encrypted = encryption === 'tls';
         try {
-            return { client: await connectOnce(search.settings, target, search.session, search.root, search.signal), target };
+            return { client: await (0,attempt/* connectOnce */.e)(search.settings, target, search.session, search.root, search.signal), target };
         }
         catch (error) {
             search.signal?.throwIfAborted();
@@ -55067,7 +55341,7 @@ class PostgresDatabase {
             ...(settings.options === undefined ? {} : { startup: { options: settings.options } }),
         };
         try {
-            const client = await connectOnce(settings, target, session, root, options.signal);
+            const client = await (0,attempt/* connectOnce */.e)(settings, target, session, root, options.signal);
             this.#keep(client, purpose);
             await client.query((0,postgres_pins/* pinStatement */.JO)(this.serverVersion));
             if (encoding === 'server') {
@@ -55107,7 +55381,14 @@ class PostgresDatabase {
     #keep(client, purpose) {
         this.#clients.add(client);
         client.on('error', () => this.#opened.options.log.debug(`The connection for ${purpose} broke.`));
-        client.once('end', () => this.#clients.delete(client));
+        const { signal } = this.#opened.options;
+        // A query has no signal of its own, and may wait long for a lock or a full scan.
+        const abort = () => (0,attempt/* destroyClient */.N)(client);
+        signal?.addEventListener('abort', abort, { once: true });
+        client.once('end', () => {
+            signal?.removeEventListener('abort', abort);
+            this.#clients.delete(client);
+        });
     }
     async #encodingOf(database, connected) {
         const known = this.#encodings.get(database);
@@ -55139,7 +55420,7 @@ class PostgresDatabase {
 }
 /** Says goodbye, but does not wait long for an answer. */
 async function endClient(client) {
-    const timer = setTimeout(() => destroyClient(client), END_TIMEOUT_MS);
+    const timer = setTimeout(() => (0,attempt/* destroyClient */.N)(client), END_TIMEOUT_MS);
     await client.end().catch(() => { });
     clearTimeout(timer);
 }
@@ -55987,7 +56268,7 @@ async function findTools(options) {
             return withAdvice({ ...installed, origin: 'installed' }, log);
     }
     const packages = packageNames(major, need).join(' ');
-    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
+    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
 }
 async function search(options) {
     for (const candidate of await listCandidates(options)) {

@@ -39191,11 +39191,18 @@ async function chooseSet(storage, catalog, choice) {
     const asked = { latest: 'no damage on record', proven: 'a passed restore test', at: 'a snapshot that early' };
     throw noSet(storage, catalog, asked[choice.kind]);
 }
-/** The heads of the whole sets among `sets`, in their order, read one by one as they are asked for. */
+/**
+ * The heads of the whole sets among `sets`, in their order, read one by one as they are asked for. One that retention has
+ * deleted since the listing is passed over.
+ */
 async function* wholeHeads(storage, database, sets) {
     for (const { id } of sets) {
-        const head = await readHead(storage, database, id);
-        if (head.content === 'whole')
+        const head = await readHead(storage, database, id).catch((error) => {
+            if (error instanceof errors/* LifeboatError */.H3 && error.code === 'no-object')
+                return undefined;
+            throw error;
+        });
+        if (head?.content === 'whole')
             yield head;
     }
 }
@@ -39344,6 +39351,18 @@ class InputReader {
             return undefined;
         this.#source.mask(value);
         return value;
+    }
+    /** Notes the expected failure that `work` ends with; its message begins with the name of what is wrong. */
+    examine(work, accepted) {
+        try {
+            work();
+        }
+        catch (error) {
+            if (!(error instanceof errors/* LifeboatError */.H3))
+                throw error;
+            const [input = '', ...problem] = error.message.split(' ');
+            this.problems.push({ input, problem: problem.join(' '), accepted, remedy: error.remedy });
+        }
     }
     /** What `parse` makes of the text, or undefined where that throws: whatever the error says, it may quote a secret. */
     parsed(name, text, parse, wrong) {
@@ -39528,10 +39547,10 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
 /* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4669);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2357);
-/* harmony import */ var _postgres_scratch_cluster_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(6999);
+/* harmony import */ var _postgres_scratch_cluster_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(4626);
 /* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8373);
 /* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(33);
-/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(8861);
+/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3173);
 /* harmony import */ var _restore_targets_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(2888);
 /* harmony import */ var _restore_user_checks_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6467);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5948);
@@ -39602,7 +39621,7 @@ class RestoreTest {
         this.report.takenAt = head.takenAt;
         // Before any PostgreSQL tool reads a byte: a crafted archive can run code in pg_restore.
         const set = await (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_3__/* .openSet */ .FT)(storage, head, inputs.verifyKeys);
-        const contents = await (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_3__/* .readContents */ .r0)(set, identities, this.#runner.signal);
+        const contents = await this.#judging(storage, set, () => (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_3__/* .readContents */ .r0)(set, identities, this.#runner.signal));
         this.#runner.log.info(`set ${head.id}: ${(0,_restore_restore_js__WEBPACK_IMPORTED_MODULE_11__/* .describeLoad */ .s)(contents)}`);
         return { catalog, set, contents, identities };
     }
@@ -39617,7 +39636,7 @@ class RestoreTest {
         const cluster = await this.#stage('server', 'Scratch server', () => this.#startCluster(tools));
         report.serverVersion = tools.version;
         try {
-            const { url, proven } = await this.#restore(subject, cluster, tools, inputs);
+            const { url, proven } = await this.#judging(storage, subject.set, () => this.#restore(subject, cluster, tools, inputs));
             const kept = inputs.keepRunning;
             if (kept) {
                 this.#runner.mask(cluster.password);
@@ -39683,6 +39702,19 @@ class RestoreTest {
         report.checks.push(...(0,_restore_targets_js__WEBPACK_IMPORTED_MODULE_12__/* .checkTargets */ .V)({ rtoSeconds: report.rtoSeconds ?? 0, rtoTarget, rpoSeconds, rpoTarget }));
         await this.#record(storage, subject.set, verdict, proven);
         report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_18__/* .verdictOf */ .V)(report.checks);
+    }
+    /** Damage that ends the test is evidence too: the set must not be chosen again. */
+    async #judging(storage, set, work) {
+        try {
+            return await work();
+        }
+        catch (error) {
+            const check = { id: 'restore', title: 'The set can be restored', findings: [], seconds: 0 };
+            if ((0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .isDamage */ .e)(error)) {
+                await this.#record(storage, set, 'failed', [{ ...check, status: 'failed', summary: 'the set is damaged' }]);
+            }
+            throw error;
+        }
     }
     async #record(storage, set, verdict, proven) {
         const { report } = this;
@@ -39879,7 +39911,7 @@ function problemsOf({ error, checks, findings }) {
     const failed = checks.filter((check) => check.status === 'failed');
     const unverified = checks.filter((check) => check.status === 'unverified');
     const items = [
-        ...(error ? [itemOf({ severity: 'failure', message: error.message, remedy: error.remedy })] : []),
+        ...(error ? errorItems(error) : []),
         ...failed.flatMap((check) => checkItems(check, (finding) => finding.severity === 'failure')),
         ...findings.filter((finding) => finding.severity === 'failure').map((finding) => itemOf(finding)),
         ...unverified.flatMap((check) => checkItems(check, () => true)),
@@ -39889,6 +39921,11 @@ function problemsOf({ error, checks, findings }) {
         const key = JSON.stringify(item.message);
         return seen.has(key) ? false : seen.add(key);
     });
+}
+/** Wrong inputs are many problems in one error, one a line; what mends them all comes last. */
+function errorItems({ code, message, remedy }) {
+    const lines = code === 'invalid-input' ? message.split('\n') : [message];
+    return lines.map((line, index) => itemOf({ severity: 'failure', message: line, ...(index === lines.length - 1 && { remedy }) }));
 }
 /** The findings of a check that explain its status; its summary where there are none. */
 function checkItems(check, explains) {
@@ -40898,7 +40935,9 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
     try {
         await body(report);
     }
-    catch (error) {
+    catch (thrown) {
+        // Whatever a cancelled run ends with is a consequence of that.
+        const error = runner.signal.aborted ? runner.signal.reason : thrown;
         report.verdict = verdictOn(error);
         if (error instanceof errors/* LifeboatError */.H3) {
             report.error = { code: error.code, message: error.message, remedy: error.remedy };
@@ -50707,18 +50746,32 @@ function parseEvidenceKey(key, root) {
     if (!match)
         return undefined;
     const [, id = '', time = '', test, verdict] = match;
-    const iso = time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z');
-    return { key, id, at: new Date(iso), test: test, verdict: verdict };
+    const at = new Date(time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z'));
+    if (Number.isNaN(at.getTime()))
+        return undefined;
+    return { key, id, at, test: test, verdict: verdict };
 }
-/** The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. */
+/** Whoever read and recomputed everything has read every stored byte, too. */
+const COVERS = {
+    'stored-bytes': ['stored-bytes'],
+    integrity: ['integrity', 'stored-bytes'],
+    'restore-test': ['restore-test'],
+};
+/**
+ * The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. A damaged
+ * set recovers when what found the damage passes; of two in the same second the failure counts.
+ */
 function stateOf(id, evidence) {
     const newest = new Map();
     for (const item of evidence) {
         if (item.id !== id || item.verdict === 'unverified')
             continue;
-        const known = newest.get(item.test);
-        if (known === undefined || item.at >= known.at)
-            newest.set(item.test, item);
+        for (const kind of item.verdict === 'passed' ? COVERS[item.test] : [item.test]) {
+            const known = newest.get(kind);
+            const later = item.at.getTime() - (known?.at.getTime() ?? Number.NEGATIVE_INFINITY);
+            if (later > 0 || (later === 0 && item.verdict === 'failed'))
+                newest.set(kind, item);
+        }
     }
     if ([...newest.values()].some((item) => item.verdict === 'failed'))
         return 'damaged';
@@ -50797,6 +50850,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
@@ -51111,11 +51166,12 @@ var backup_set_signature = __nccwpck_require__(425);
 
 
 
+
 /** Path of the sealed contents within a set, without the sealing's suffix. */
 const CONTENTS_NAME = 'contents.json';
 /**
  * Reads and checks the manifest that `head` names. With `verifyKeys` the signature must be there and be made by one of
- * them. Errors: `missing-manifest`, `changed-manifest`, `unsigned-set`, `bad-signature`, `unknown-format`.
+ * them. Errors: `missing-manifest`, `changed-manifest`, `changed-head`, `unsigned-set`, `bad-signature`, `unknown-format`.
  */
 async function openSet(storage, head, verifyKeys) {
     const key = layout/* layout */.Zp.manifest(head.database, head.id);
@@ -51140,8 +51196,14 @@ async function openSet(storage, head, verifyKeys) {
     if (manifest.id !== head.id || manifest.database !== head.database) {
         throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`);
     }
+    const different = REPEATED.find((name) => !(0,external_node_util_.isDeepStrictEqual)(head[name], manifest[name]));
+    if (different !== undefined) {
+        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`);
+    }
     return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 };
 }
+/** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'lockUntil'];
 async function readOr(storage, key, versionId, code) {
     try {
         return await storage.read(key, { ...(versionId === undefined ? {} : { versionId }) });
@@ -51187,7 +51249,18 @@ function plainBytes(set, part, identities, signal) {
     if (encrypted && identities.length === 0) {
         throw new errors/* LifeboatError */.H3('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.');
     }
-    return unseal(storedBytes(set, part, signal), { encrypted, identities }, signal);
+    return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part);
+}
+/** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
+async function* named(plain, set, part) {
+    try {
+        yield* plain;
+    }
+    catch (error) {
+        if (!(error instanceof errors/* LifeboatError */.H3) || !/^damaged-(compression|encryption)$/.test(error.code))
+            throw error;
+        throw tampered(error.code, `${part.path} of ${set.head.id} is not what was stored: ${error.message}`);
+    }
 }
 /** Tables, fingerprints and inventory of a set. Errors as of `plainBytes` and `parseDocument`. */
 async function readContents(set, identities, signal) {
@@ -51289,9 +51362,9 @@ class InputError extends LifeboatError {
         this.problems = problems;
     }
 }
-function describeProblem({ input, given, problem, accepted }) {
+function describeProblem({ input, given, problem, accepted, remedy }) {
     const shown = given === undefined ? '' : ` (given: ${JSON.stringify(given)})`;
-    return `${input} ${problem}${shown}; accepted: ${accepted}`;
+    return `${input} ${problem}${shown}${remedy === undefined ? `; accepted: ${accepted}` : ` → ${remedy}`}`;
 }
 /** The message of anything that was thrown. */
 function messageOf(error) {
@@ -51465,6 +51538,7 @@ function formatCount(count) {
 /** What is wrong with the set itself, as opposed to what kept a check from looking at it. */
 const DAMAGE = new Set([
     'bad-signature',
+    'changed-head',
     'changed-manifest',
     'cut-data-file',
     'cut-row',
@@ -51982,7 +52056,7 @@ function escapeOption(value) {
 
 /***/ }),
 
-/***/ 6999:
+/***/ 4626:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -53139,7 +53213,14 @@ class PostgresDatabase {
     #keep(client, purpose) {
         this.#clients.add(client);
         client.on('error', () => this.#opened.options.log.debug(`The connection for ${purpose} broke.`));
-        client.once('end', () => this.#clients.delete(client));
+        const { signal } = this.#opened.options;
+        // A query has no signal of its own, and may wait long for a lock or a full scan.
+        const abort = () => destroyClient(client);
+        signal?.addEventListener('abort', abort, { once: true });
+        client.once('end', () => {
+            signal?.removeEventListener('abort', abort);
+            this.#clients.delete(client);
+        });
     }
     async #encodingOf(database, connected) {
         const known = this.#encodings.get(database);
@@ -53176,12 +53257,36 @@ async function endClient(client) {
     clearTimeout(timer);
 }
 
+;// CONCATENATED MODULE: ./src/postgres/setting-values.ts
+
+/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
+const LISTS = new Set([
+    'local_preload_libraries',
+    'search_path',
+    'session_preload_libraries',
+    'shared_preload_libraries',
+    'temp_tablespaces',
+    'unix_socket_directories',
+]);
+/**
+ * What follows `SET name TO` in an ALTER DATABASE or ALTER ROLE, for a value as `pg_db_role_setting` has it. Quoted as a
+ * whole, a list of names would become one name.
+ */
+function settingLiterals(name, value) {
+    const values = LISTS.has(name.toLowerCase()) ? splitNames(value) : [value];
+    return values.map((item) => esm.escapeLiteral(item)).join(', ');
+}
+/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
+function splitNames(list) {
+    const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) => quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'));
+    return names.length === 0 ? [''] : names;
+}
+
 ;// CONCATENATED MODULE: ./src/postgres/scratch-database.ts
 
 
+
 const { escapeIdentifier: scratch_database_escapeIdentifier, escapeLiteral: scratch_database_escapeLiteral } = esm;
-/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
-const LIST_SETTINGS = new Set(['search_path', 'temp_tablespaces', 'unix_socket_directories']);
 /** A throw-away server loads no libraries because a dump says so; one that is missing would refuse every connection. */
 const LIBRARY_SETTINGS = new Set(['session_preload_libraries', 'local_preload_libraries', 'shared_preload_libraries']);
 /** CREATE DATABASE from template0 for a server of that major (13 or newer). */
@@ -53233,8 +53338,7 @@ async function createScratchDatabase(client, spec, major) {
 async function applySetting(client, database, { name, value }) {
     if (LIBRARY_SETTINGS.has(name.toLowerCase()))
         return false;
-    const literals = LIST_SETTINGS.has(name.toLowerCase()) ? splitNames(value) : [value];
-    const text = literals.map((item) => scratch_database_escapeLiteral(item)).join(', ');
+    const text = settingLiterals(name, value);
     try {
         await client.query(`ALTER DATABASE ${scratch_database_escapeIdentifier(database)} SET ${scratch_database_escapeIdentifier(name)} TO ${text}`);
         return true;
@@ -53245,11 +53349,6 @@ async function applySetting(client, database, { name, value }) {
             throw error;
         return false;
     }
-}
-/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
-function splitNames(list) {
-    const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) => quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'));
-    return names.length === 0 ? [''] : names;
 }
 /** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */
 function isMissingLocale(error) {
@@ -54029,7 +54128,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   RY: () => (/* reexport */ tableDataEntries)
 });
 
-// UNUSED EXPORTS: archiveEncoding, buildArchiveToc, largeObjectIds, largeObjectsEntries, parseLargeObjectsFile, writeToc
+// UNUSED EXPORTS: archiveEncoding, buildArchiveToc, largeObjectGroups, largeObjectIds, largeObjectsEntries, parseLargeObjectsFile, writeToc
 
 // EXTERNAL MODULE: external "node:buffer"
 var external_node_buffer_ = __nccwpck_require__(4573);
@@ -54093,13 +54192,19 @@ function largeObjectsEntries(toc) {
     return entriesOf(toc, 'BLOBS').map((entry) => ({ dumpId: entry.dumpId, fileName: entry.fileName ?? toc_entries_fail(entry) }));
 }
 /**
- * The OIDs of all large objects that the archive creates, ascending: `BLOB` entries (one each) up to PostgreSQL 16,
- * `BLOB METADATA` (an OID a line) since 17.
+ * The OIDs of the large objects that the archive creates, by the entry that holds their contents: one entry for all up to
+ * PostgreSQL 16 (they stand in single `BLOB` entries), one for each `BLOB METADATA` entry since 17.
  */
-function largeObjectIds(toc) {
-    const lists = entriesOf(toc, 'BLOB METADATA').flatMap((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
+function largeObjectGroups(toc) {
+    const lists = entriesOf(toc, 'BLOB METADATA').map((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
     const singles = entriesOf(toc, 'BLOB').map((entry) => entry.tag);
-    return [...lists, ...singles].map(Number).sort((a, b) => a - b);
+    return [...lists, singles].filter((tags) => tags.length > 0).map((tags) => tags.map(Number));
+}
+/** All of them, ascending. */
+function largeObjectIds(toc) {
+    return largeObjectGroups(toc)
+        .flat()
+        .sort((a, b) => a - b);
 }
 /** Reads a `blobs.toc` or `blobs_<id>.toc` file. Throws LifeboatError `damaged-toc`. */
 function parseLargeObjectsFile(text) {
@@ -54624,7 +54729,7 @@ async function findTools(options) {
             return withAdvice({ ...installed, origin: 'installed' }, log);
     }
     const packages = packageNames(major, need).join(' ');
-    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
+    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
 }
 async function search(options) {
     for (const candidate of await listCandidates(options)) {
@@ -55805,7 +55910,10 @@ var large_objects = __nccwpck_require__(3808);
 var promises_ = __nccwpck_require__(6466);
 // EXTERNAL MODULE: ./node_modules/pg-copy-streams/index.js
 var pg_copy_streams = __nccwpck_require__(6901);
+// EXTERNAL MODULE: ./src/restore/server-messages.ts
+var server_messages = __nccwpck_require__(4308);
 ;// CONCATENATED MODULE: ./src/restore/proof.ts
+
 
 
 
@@ -55869,7 +55977,10 @@ async function compare(client, comparison, signal) {
             const code = error.code;
             if (code === '42P01' || code === '3F000')
                 return { ...facts, status: 'missing', note: 'the table is not there' };
-            throw error;
+            const failure = (0,server_messages/* failureOf */.g5)(error);
+            if (failure !== undefined)
+                throw failure;
+            return { ...facts, status: 'different', note: `it cannot be read back: ${(0,server_messages/* describeServerError */.JL)(error)}` };
         }
     }
     if ((0,fingerprint/* sameFingerprint */.tU)(restored, dumped))
@@ -55987,7 +56098,10 @@ function judgeTables(tables) {
     }));
     const rows = tables.reduce((sum, table) => sum + (table.status === 'equal' ? table.rows : 0), 0);
     const all = countMembers(tables);
-    return [findings, `${(0,units/* formatCount */.B4)(all - countMembers(wrong))} of ${(0,units/* formatCount */.B4)(all)} tables equal, ${(0,units/* formatCount */.B4)(rows)} rows`];
+    return [
+        findings,
+        `${(0,units/* formatCount */.B4)(all - countMembers(wrong))} of ${(0,units/* formatCount */.B4)(all)} tables equal, ${(0,units/* formatCount */.B4)(rows)} rows`,
+    ];
 }
 function countMembers(tables) {
     return tables.reduce((sum, { members }) => sum + members, 0);
@@ -56143,20 +56257,83 @@ async function fingerprintOf(client, oid, head, signal) {
 
 /***/ }),
 
-/***/ 9482:
+/***/ 3173:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  PC: () => (/* binding */ runPgRestore),
-  lO: () => (/* binding */ withoutValues)
+  s: () => (/* binding */ describeLoad),
+  $: () => (/* binding */ restoreSet)
 });
 
-// UNUSED EXPORTS: parsePgRestoreErrors
-
+// EXTERNAL MODULE: external "node:fs/promises"
+var promises_ = __nccwpck_require__(1455);
+// EXTERNAL MODULE: external "node:path"
+var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var base_errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: ./src/base/units.ts
+var units = __nccwpck_require__(9182);
+// EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
+var open_set = __nccwpck_require__(4564);
+// EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
+var postgres_toc = __nccwpck_require__(7927);
+;// CONCATENATED MODULE: ./src/restore/archive.ts
+
+
+
+
+
+/** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
+const OWN_DATA = new Set(['TABLE DATA', 'BLOBS', 'STATISTICS DATA']);
+const PG_RESTORE_DATA = new Set(['SEQUENCE SET', 'BLOB', 'BLOB METADATA', 'ACL', 'COMMENT', 'SECURITY LABEL']);
+/**
+ * Fetches the table of contents and lays out the archive below `parent`. Errors: those of reading a part, `damaged-toc`,
+ * `unknown-archive-entry`.
+ */
+async function fetchArchive(set, identities, parent, signal) {
+    const path = set.encrypted ? 'database/toc.dat.zst.age' : 'database/toc.dat.zst';
+    const bytes = await readPart(set, path, identities, signal);
+    const toc = (0,postgres_toc/* parseToc */.AI)(bytes);
+    assertKnownEntries(toc);
+    const directory = (0,external_node_path_.join)(parent, 'archive');
+    await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
+    await (0,promises_.writeFile)((0,external_node_path_.join)(directory, 'toc.dat'), bytes);
+    const restList = (0,external_node_path_.join)(parent, 'rest.list');
+    const rest = toc.entries.filter(({ desc }) => !OWN_DATA.has(desc));
+    await (0,promises_.writeFile)(restList, rest.map(({ dumpId }) => `${dumpId};\n`).join(''));
+    return { directory, toc, restList };
+}
+/** The plain bytes of one part, for parts that are small. */
+async function readPart(set, path, identities, signal) {
+    const chunks = [];
+    for await (const chunk of (0,open_set/* plainBytes */.gq)(set, (0,open_set/* partAt */.l0)(set, path), identities, signal))
+        chunks.push(chunk);
+    return Buffer.concat(chunks);
+}
+/**
+ * Fails with `damaged-document` unless contents and archive tell of the same tables: what one of them does not know would
+ * neither be loaded nor be missed.
+ */
+function assertSameTables({ id, tables, files }, toc) {
+    const stored = new Set(files.flatMap(({ name, segments, bundle }) => (segments || bundle ? [name] : [])));
+    const told = new Set(tables.map(({ dumpId, file }) => `${dumpId} ${file}`));
+    const entries = (0,postgres_toc/* tableDataEntries */.RY)(toc);
+    const agree = entries.every(({ dumpId, fileName }) => told.has(`${dumpId} ${fileName}`) && stored.has(fileName));
+    if (agree && entries.length === told.size)
+        return;
+    throw new base_errors/* LifeboatError */.H3('damaged-document', `The contents and the archive of ${id} do not tell of the same tables`, 'Restore from another set; if this one was never touched, please report it.');
+}
+function assertKnownEntries(toc) {
+    const unknown = toc.entries.find(({ section, desc }) => section === 'data' && !OWN_DATA.has(desc) && !PG_RESTORE_DATA.has(desc));
+    if (!unknown)
+        return;
+    throw new base_errors/* LifeboatError */.H3('unknown-archive-entry', `The archive holds data of a kind that is not known here: ${unknown.desc}`, 'Use a newer release of pg-lifeboat, or restore the set by hand with its RESTORE.md.');
+}
+
+// EXTERNAL MODULE: ./src/restore/large-objects.ts
+var large_objects = __nccwpck_require__(3808);
 // EXTERNAL MODULE: external "node:child_process"
 var external_node_child_process_ = __nccwpck_require__(1421);
 // EXTERNAL MODULE: external "node:events"
@@ -56176,13 +56353,13 @@ class ProcessGroup {
     pid;
     /** Resolves when the tool has ended and its output has been read; never rejects. */
     ended;
-    #child;
     #over = false;
     constructor(child, pid, options) {
-        this.#child = child;
         this.pid = pid;
         const watchdog = startWatchdog(pid, options);
         const abort = () => void this.stop();
+        // Workers outlive a leader that was killed; nobody is left to end them.
+        child.once('exit', abort);
         this.ended = collect(child).finally(() => {
             this.#over = true;
             options.signal.removeEventListener('abort', abort);
@@ -56223,7 +56400,8 @@ class ProcessGroup {
         return end;
     }
     #send(signal) {
-        if (this.#over || this.#child.exitCode !== null)
+        // Also after the leader's end: as long as its output is open, a worker of it lives and has to be reached.
+        if (this.#over)
             return;
         try {
             process.kill(-this.pid, signal);
@@ -56274,14 +56452,17 @@ kill -KILL "-$1" 2>/dev/null
 var scrub = __nccwpck_require__(8764);
 // EXTERNAL MODULE: ./src/postgres/tool-environment.ts
 var tool_environment = __nccwpck_require__(4417);
+// EXTERNAL MODULE: ./src/restore/server-messages.ts
+var server_messages = __nccwpck_require__(4308);
 ;// CONCATENATED MODULE: ./src/restore/pg-restore.ts
+
 
 
 
 
 /**
  * Runs pg_restore over one section and collects what the server refused, all of it: pg_restore goes on after an error.
- * Error: `pg-restore-failed` if pg_restore itself fails.
+ * Errors: `pg-restore-failed` if pg_restore itself fails, `scratch-server-failed` if the server cannot go on.
  */
 async function runPgRestore(options) {
     const { tools, target, archive, section, list, jobs = 1, signal } = options;
@@ -56303,9 +56484,13 @@ async function runPgRestore(options) {
     const { code, stderr } = await process.ended;
     signal.throwIfAborted();
     const errors = parsePgRestoreErrors(stderr, section);
+    const inability = errors.find(({ message }) => (0,server_messages/* tellsInability */.YG)(message));
+    if (inability)
+        throw (0,server_messages/* scratchServerFailed */.Fh)(inability.message);
     if (code === 0 && errors.length === 0)
         return [];
-    if (errors.length > 0 && code !== null)
+    // It counts what it passed over when it has come to its end, and only then.
+    if (errors.length > 0 && /^pg_restore(?:: \[[^\]]*\])?: warning: errors ignored on restore: \d+$/m.test(stderr))
         return errors;
     const said = (0,scrub/* scrub */._)(stderr, []).trim().split('\n').slice(-3).join(' · ');
     throw new base_errors/* LifeboatError */.H3('pg-restore-failed', `pg_restore of section ${section} ended with ${code === null ? 'a signal' : `exit code ${code}`}: ${said}`, 'Look at the words of pg_restore; an archive that it cannot read means that the set is damaged: try another set.');
@@ -56313,6 +56498,9 @@ async function runPgRestore(options) {
 const ENTRY = /from TOC entry \d+; \d+ \d+ (.*)$/;
 const REFUSED = /error: could not execute query: (?:ERROR|FATAL|PANIC): {2}(.*)$/;
 const OTHER = /^pg_restore(?:: \[[^\]]*\])?: error: (.*)$/;
+function describe(message) {
+    return (0,server_messages/* withoutValues */.lO)((0,scrub/* scrub */._)(message, []));
+}
 /** The errors in what pg_restore wrote with untranslated messages. Commands, details and contexts are left out: they hold values. */
 function parsePgRestoreErrors(stderr, stage) {
     const errors = [];
@@ -56323,84 +56511,11 @@ function parsePgRestoreErrors(stderr, stage) {
             subject = entry[1];
         const message = REFUSED.exec(line)?.[1] ?? OTHER.exec(line)?.[1];
         if (message !== undefined)
-            errors.push({ stage, subject, message: withoutValues((0,scrub/* scrub */._)(message, [])) });
+            errors.push({ stage, subject, message: describe(message) });
     }
     return errors;
 }
-/** A message of the server without the value that some of them quote (`invalid input syntax for type integer: "…"`). */
-function withoutValues(message) {
-    return message.replace(/((?:invalid|malformed|out of range|too long|syntax|violates)[^:"]*): ".*$/is, '$1');
-}
 
-
-/***/ }),
-
-/***/ 8861:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  s: () => (/* binding */ describeLoad),
-  $: () => (/* binding */ restoreSet)
-});
-
-// EXTERNAL MODULE: external "node:fs/promises"
-var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:path"
-var external_node_path_ = __nccwpck_require__(6760);
-// EXTERNAL MODULE: ./src/base/errors.ts
-var errors = __nccwpck_require__(4758);
-// EXTERNAL MODULE: ./src/base/units.ts
-var units = __nccwpck_require__(9182);
-// EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
-var open_set = __nccwpck_require__(4564);
-// EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
-var postgres_toc = __nccwpck_require__(7927);
-;// CONCATENATED MODULE: ./src/restore/archive.ts
-
-
-
-
-
-/** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
-const OWN_DATA = new Set(['TABLE DATA', 'BLOBS', 'STATISTICS DATA']);
-const PG_RESTORE_DATA = new Set(['SEQUENCE SET', 'BLOB', 'BLOB METADATA', 'ACL', 'COMMENT', 'SECURITY LABEL']);
-/**
- * Fetches the table of contents and lays out the archive below `parent`. Errors: those of reading a part, `damaged-toc`,
- * `unknown-archive-entry`.
- */
-async function fetchArchive(set, identities, parent, signal) {
-    const path = set.encrypted ? 'database/toc.dat.zst.age' : 'database/toc.dat.zst';
-    const bytes = await readPart(set, path, identities, signal);
-    const toc = (0,postgres_toc/* parseToc */.AI)(bytes);
-    assertKnownEntries(toc);
-    const directory = (0,external_node_path_.join)(parent, 'archive');
-    await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
-    await (0,promises_.writeFile)((0,external_node_path_.join)(directory, 'toc.dat'), bytes);
-    const restList = (0,external_node_path_.join)(parent, 'rest.list');
-    const rest = toc.entries.filter(({ desc }) => !OWN_DATA.has(desc));
-    await (0,promises_.writeFile)(restList, rest.map(({ dumpId }) => `${dumpId};\n`).join(''));
-    return { directory, toc, restList };
-}
-/** The plain bytes of one part, for parts that are small. */
-async function readPart(set, path, identities, signal) {
-    const chunks = [];
-    for await (const chunk of (0,open_set/* plainBytes */.gq)(set, (0,open_set/* partAt */.l0)(set, path), identities, signal))
-        chunks.push(chunk);
-    return Buffer.concat(chunks);
-}
-function assertKnownEntries(toc) {
-    const unknown = toc.entries.find(({ section, desc }) => section === 'data' && !OWN_DATA.has(desc) && !PG_RESTORE_DATA.has(desc));
-    if (!unknown)
-        return;
-    throw new errors/* LifeboatError */.H3('unknown-archive-entry', `The archive holds data of a kind that is not known here: ${unknown.desc}`, 'Use a newer release of pg-lifeboat, or restore the set by hand with its RESTORE.md.');
-}
-
-// EXTERNAL MODULE: ./src/restore/large-objects.ts
-var large_objects = __nccwpck_require__(3808);
-// EXTERNAL MODULE: ./src/restore/pg-restore.ts + 1 modules
-var pg_restore = __nccwpck_require__(9482);
 // EXTERNAL MODULE: external "node:stream/promises"
 var external_node_stream_promises_ = __nccwpck_require__(6466);
 // EXTERNAL MODULE: ./node_modules/pg-copy-streams/index.js
@@ -56526,7 +56641,7 @@ async function readEntryHead(reader) {
     return { name, bytes: octal(header, 124, 136) };
 }
 function damagedBundle(problem) {
-    return new errors/* LifeboatError */.H3('damaged-bundle', `A bundle of small files is damaged: ${problem}.`, 'Use another backup set; action-verify with `mode: integrity` says which parts of this one are damaged.');
+    return new base_errors/* LifeboatError */.H3('damaged-bundle', `A bundle of small files is damaged: ${problem}.`, 'Use another backup set; action-verify with `mode: integrity` says which parts of this one are damaged.');
 }
 async function readBlock(reader) {
     const block = await reader.readExactly(BLOCK_BYTES);
@@ -56671,7 +56786,7 @@ async function* copyRows(source) {
     }
     const rest = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
     if (!held.subarray(rest.length).equals(COPY_END_MARKER) || (rest.at(-1) ?? lastGiven) !== LINE_FEED) {
-        throw new errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
+        throw new base_errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
     }
     if (rest.length > 0)
         yield rest;
@@ -56780,12 +56895,15 @@ class Loader {
     #errors;
     #entries;
     #tables;
+    /** OIDs of the tables that this restore has made: an extension has put rows of its own into the others. */
+    #created;
     #refused = new Set();
     #client;
     constructor(options, errors) {
         this.#options = options;
         this.#errors = errors;
         this.#entries = new Map((0,postgres_toc/* tableDataEntries */.RY)(options.toc).map((entry) => [entry.fileName, entry]));
+        this.#created = new Set(options.toc.entries.flatMap(({ desc, oid }) => (desc === 'TABLE' ? [oid] : [])));
         this.#tables = new Map(options.contents.tables.map((table) => [table.file, table]));
     }
     async close() {
@@ -56795,7 +56913,7 @@ class Loader {
         return load.kind === 'bundle' ? this.#loadBundle(load.path) : this.#loadSegment(load.file, load.index);
     }
     async #loadSegment(file, index) {
-        const { set, identities, signal, largeObjects } = this.#options;
+        const { set, identities, signal } = this.#options;
         const segments = file.segments ?? [];
         const segment = segments[index];
         if (segment === undefined)
@@ -56804,7 +56922,7 @@ class Loader {
         const oid = (0,large_objects/* readOid */.fM)(file.name);
         if (oid !== undefined) {
             const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0);
-            return largeObjects.write(await this.#connection(), oid, offset, bytes);
+            return this.#writeLargeObject(oid, offset, bytes);
         }
         const entry = this.#entries.get(file.name);
         // The lists of large objects: their order is of no use to us.
@@ -56814,13 +56932,13 @@ class Loader {
         await this.#copy(entry, rows, segment.fingerprint, segments.length === 1);
     }
     async #loadBundle(path) {
-        const { set, identities, signal, largeObjects } = this.#options;
+        const { set, identities, signal } = this.#options;
         for await (const { name, content } of unpackBundle((0,open_set/* plainBytes */.gq)(set, (0,open_set/* partAt */.l0)(set, path), identities, signal))) {
             const oid = (0,large_objects/* readOid */.fM)(name);
             const entry = this.#entries.get(name);
             const table = this.#tables.get(name);
             if (oid !== undefined)
-                await largeObjects.write(await this.#connection(), oid, 0, content);
+                await this.#writeLargeObject(oid, 0, content);
             else if (entry && table)
                 await this.#copy(entry, copyRows(content), table.fingerprint, true);
             else
@@ -56832,25 +56950,22 @@ class Loader {
     async #copy(entry, rows, expected, alone) {
         const client = await this.#connection();
         const own = `${client.escapeIdentifier(entry.schema)}.${client.escapeIdentifier(entry.name)}`;
-        const truncate = alone && !entry.viaPartitionRoot;
-        if (truncate)
-            await client.query('begin');
+        const mayEmpty = this.#created.has(entry.oid) && !entry.viaPartitionRoot;
+        const truncate = alone && mayEmpty;
         try {
             if (truncate)
-                await client.query(`truncate only ${own}`);
+                await client.query(`begin; truncate only ${own}`);
             await (0,external_node_stream_promises_.pipeline)(checked(rows, expected, own), client.query((0,pg_copy_streams/* from */.H)(this.#statement(entry))));
             if (truncate)
                 await client.query('commit');
         }
         catch (error) {
             this.#options.signal.throwIfAborted();
-            if (truncate)
-                await client.query('rollback');
-            else
-                await client.query(`truncate only ${own}`).catch(() => undefined);
-            if (!isServerError(error))
-                throw error;
-            this.#note(entry, error);
+            // COPY undoes its own rows; those of the table's other segments go here. If the connection is gone, so is all of it.
+            const undo = truncate ? 'rollback' : `truncate only ${own}`;
+            if (truncate || mayEmpty)
+                await client.query(undo).catch(() => undefined);
+            this.#note(`TABLE DATA ${entry.schema}.${entry.name}`, error);
         }
     }
     /** The archive's own statement, with the encoding of its rows said in it: the session's is for the statement's text. */
@@ -56858,12 +56973,24 @@ class Loader {
         const encoding = this.#options.contents.databaseFacts.encoding;
         return `${entry.copyStmt.trim().replace(/;$/, '')} with (encoding '${encoding}')`;
     }
-    #note(entry, error) {
-        const subject = `TABLE DATA ${entry.schema}.${entry.name}`;
+    async #writeLargeObject(oid, offset, content) {
+        try {
+            await this.#options.largeObjects.write(await this.#connection(), oid, offset, content);
+        }
+        catch (error) {
+            this.#options.signal.throwIfAborted();
+            this.#note(`LARGE OBJECT ${oid}`, error);
+        }
+    }
+    /** Notes what the server refused; throws anything else. */
+    #note(subject, error) {
+        const failure = (0,server_messages/* failureOf */.g5)(error);
+        if (failure !== undefined)
+            throw failure;
         if (this.#refused.has(subject))
             return;
         this.#refused.add(subject);
-        this.#errors.push({ stage: 'rows', subject, message: (0,pg_restore/* withoutValues */.lO)((0,errors/* messageOf */.bD)(error)) });
+        this.#errors.push({ stage: 'rows', subject, message: (0,server_messages/* describeServerError */.JL)(error) });
     }
     async #connection() {
         this.#client ??= await this.#options.target.connect('restore');
@@ -56879,11 +57006,7 @@ async function* checked(rows, expected, table) {
     }
     if ((0,fingerprint/* sameFingerprint */.tU)(lines.digest(), expected))
         return;
-    throw new errors/* LifeboatError */.H3('damaged-rows', `The stored rows of ${table} are not the rows that were dumped: their fingerprint differs`, 'Do not rely on this set: restore test the one before it, and take a new dump.');
-}
-function isServerError(error) {
-    const { severity, code } = error;
-    return typeof severity === 'string' && typeof code === 'string' && !code.startsWith('57') && !code.startsWith('08');
+    throw new base_errors/* LifeboatError */.H3('damaged-rows', `The stored rows of ${table} are not the rows that were dumped: their fingerprint differs`, 'Do not rely on this set: restore test the one before it, and take a new dump.');
 }
 
 ;// CONCATENATED MODULE: ./src/restore/restore.ts
@@ -56895,29 +57018,31 @@ function isServerError(error) {
 
 
 
+
 /**
  * Restores a whole set into a new database of the scratch cluster: schema, rows, large objects, sequences, and then
  * indexes and constraints. What the server refuses is collected, not thrown. Errors: those of the set's parts,
- * `missing-locale`, `missing-extension`, `pg-restore-failed`.
+ * `missing-locale`, `missing-extension`, `pg-restore-failed`, `scratch-server-failed`.
  */
 async function restoreSet(options) {
     const { set, contents, identities, tools, temp, jobs, signal, stage } = options;
     const directory = (0,external_node_path_.join)(temp, 'restore');
     await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
     const archive = await fetchArchive(set, identities, directory, signal);
+    assertSameTables(contents, archive.toc);
     const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options));
     const pgRestore = { tools, target, archive: archive.directory, signal };
     const errors = [
-        ...(await stage('schema', 'Schema', () => (0,pg_restore/* runPgRestore */.PC)({ ...pgRestore, section: 'pre-data' }))),
+        ...(await stage('schema', 'Schema', () => runPgRestore({ ...pgRestore, section: 'pre-data' }))),
         // Makes the large objects, which their contents are then written into, and sets the sequences.
-        ...(await stage('data', 'Sequences and large objects', () => (0,pg_restore/* runPgRestore */.PC)({ ...pgRestore, section: 'data', list: archive.restList }))),
+        ...(await stage('data', 'Sequences and large objects', () => runPgRestore({ ...pgRestore, section: 'data', list: archive.restList }))),
         ...(await stage('rows', 'Rows', () => {
             const load = { set, contents, identities, target, jobs, signal, toc: archive.toc };
             return loadRows({ ...load, largeObjects: large_objects/* serverLargeObjects */.rm });
         })),
-        ...(await stage('post-data', 'Indexes, constraints, triggers', () => (0,pg_restore/* runPgRestore */.PC)({ ...pgRestore, section: 'post-data', jobs }))),
+        ...(await stage('post-data', 'Indexes, constraints, triggers', () => runPgRestore({ ...pgRestore, section: 'post-data', jobs }))),
     ];
-    await stage('analyze', 'Statistics', () => analyze(target));
+    errors.push(...(await stage('analyze', 'Statistics', () => analyze(target))));
     await (0,promises_.rm)(directory, { recursive: true, force: true });
     return { target, archive, errors, refusedSettings };
 }
@@ -56953,13 +57078,13 @@ async function assertExtensions(client, { extensions }, tools) {
     const missing = extensions.filter(({ name }) => !available.has(name)).map(({ name }) => name);
     if (missing.length === 0)
         return;
-    throw new errors/* LifeboatError */.H3('missing-extension', `The database needs ${missing.length === 1 ? 'the extension' : 'extensions'} ${missing.join(', ')}, which the PostgreSQL ${tools.major} server on this machine does not have`, `Install the package in a step before this one, e.g. \`sudo apt-get install postgresql-${tools.major}-${missing[0]}\`.`);
+    throw new base_errors/* LifeboatError */.H3('missing-extension', `The database needs ${missing.length === 1 ? 'the extension' : 'extensions'} ${missing.join(', ')}, which the PostgreSQL ${tools.major} server on this machine does not have`, `Install the package in a step before this one, e.g. \`sudo apt-get install postgresql-${tools.major}-${missing[0]}\`.`);
 }
 /** NOLOGIN, without a password. What only a superuser may own makes its owner one, in the scratch cluster alone. */
 async function createRoles(client, roles, inventory) {
     const { rows } = await client.query('select rolname from pg_roles');
     const existing = new Set(rows.map(({ rolname }) => rolname));
-    const superusers = new Set(inventory.objects.flatMap(({ kind, facts }) => kind === 'event trigger' || kind === 'foreign data wrapper' ? [String(facts.owner)] : []));
+    const superusers = new Set(inventory.superuserRoles);
     for (const role of roles) {
         if (existing.has(role))
             continue;
@@ -56970,6 +57095,14 @@ async function analyze(target) {
     const client = await target.connect('analyze');
     try {
         await client.query('analyze');
+        return [];
+    }
+    catch (error) {
+        // It evaluates the expressions of indexes, which may raise anything.
+        const failure = (0,server_messages/* failureOf */.g5)(error);
+        if (failure !== undefined)
+            throw failure;
+        return [{ stage: 'analyze', subject: 'ANALYZE', message: (0,server_messages/* describeServerError */.JL)(error) }];
     }
     finally {
         await client.end();
@@ -56980,6 +57113,72 @@ function describeLoad({ tables, largeObjects }) {
     const rows = tables.reduce((sum, { fingerprint }) => sum + fingerprint.rows, 0);
     const objects = largeObjects.count === 0 ? '' : `, ${(0,units/* formatCount */.B4)(largeObjects.count)} large objects`;
     return `${(0,units/* formatCount */.B4)(tables.length)} tables, ${(0,units/* formatCount */.B4)(rows)} rows${objects}`;
+}
+
+
+/***/ }),
+
+/***/ 4308:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Fh: () => (/* binding */ scratchServerFailed),
+/* harmony export */   JL: () => (/* binding */ describeServerError),
+/* harmony export */   YG: () => (/* binding */ tellsInability),
+/* harmony export */   g5: () => (/* binding */ failureOf),
+/* harmony export */   lO: () => (/* binding */ withoutValues)
+/* harmony export */ });
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
+
+/** What the server names in quotes that is the name of something, and no value: `column "a"`, `relation "public.b"`. */
+const NAMED = /\b(?:relation|table|view|index|sequence|column|constraint|schema|role|type|domain|function|procedure|aggregate|operator|family|class|method|language|extension|encoding|collation|database|tablespace|trigger|rule|policy|publication|subscription|server|wrapper|parameter|configuration|dictionary|parser|template|library|module|file|object|partition|option|conversion|transform|statistics|cursor|directory|user) "[^"]*"/g;
+/**
+ * A message of the server without the values that it quotes. What stands in quotes is kept only where the word before it
+ * says that it is a name; from the first quote that is none, everything up to the last one goes, since a value may hold
+ * quotes. Bytes of rejected characters go, too.
+ */
+function withoutValues(message) {
+    const names = [...message.matchAll(NAMED)].map(({ 0: { length }, index }) => ({ start: index, end: index + length }));
+    const isInName = (position) => names.some(({ start, end }) => start < position && position < end);
+    let first = message.indexOf('"');
+    while (first >= 0 && isInName(first))
+        first = message.indexOf('"', first + 1);
+    const last = message.lastIndexOf('"');
+    // A quote without its other half: the value goes on in lines that are not here.
+    const rest = last > first ? message.slice(last + 1) : '';
+    const masked = first < 0 ? message : `${message.slice(0, first)}"…"${rest}`;
+    return masked.replace(/0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*/gi, '0x…');
+}
+/** What the server said, fit to be shown. What a function of the schema raises is its own text, and may hold anything. */
+function describeServerError(error) {
+    if ((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .codeOf */ .$N)(error) === 'P0001')
+        return 'a function of the schema raised an exception (its text may hold values)';
+    return withoutValues((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .messageOf */ .bD)(error));
+}
+/**
+ * What to throw for an error of a statement: undefined where the server refused the statement, which is a finding about
+ * the backup; `scratch-server-failed` where the server was in no state to carry it out; else the error itself.
+ */
+function failureOf(error) {
+    if (error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3)
+        return error;
+    const code = (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .codeOf */ .$N)(error) ?? '';
+    const isServerError = typeof error?.severity === 'string';
+    // Connection lost, resources exhausted, ended by an operator or a crash, disk or operating system: not the set's fault.
+    if (isServerError && !/^(08|53|57|58)/.test(code))
+        return undefined;
+    const isLost = /^E[A-Z]{3,}$/.test(code) || /\bconnection\b|not queryable/i.test((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .messageOf */ .bD)(error));
+    return isServerError || isLost ? scratchServerFailed(describeServerError(error), error) : error;
+}
+/** The same by a tool's words, in which there is no code. */
+const UNABLE = /No space left on device|out of (?:shared )?memory|could not (?:extend|write to|read from|fsync|open|create) (?:file|block)|could not (?:write|read) block|server closed the connection|connection to (?:server|client) (?:at .* )?(?:failed|lost|was lost)|terminating connection|the database system is (?:starting|shutting|in recovery)|no connection to the server|too many clients/i;
+/** Whether a message tells that the server was in no state to do what it was told. */
+function tellsInability(message) {
+    return UNABLE.test(message);
+}
+/** Error `scratch-server-failed`: nothing can be said of the set. */
+function scratchServerFailed(message, cause) {
+    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('scratch-server-failed', `The scratch server could not go on: ${message}`, 'Look at disk space and memory of the machine that runs this test (the scratch server lies in RUNNER_TEMP), and run it again.', { cause });
 }
 
 
@@ -57048,8 +57247,8 @@ const external_node_readline_namespaceObject = __WEBPACK_EXTERNAL_createRequire(
 var errors = __nccwpck_require__(4758);
 // EXTERNAL MODULE: ./src/base/findings.ts
 var base_findings = __nccwpck_require__(5475);
-// EXTERNAL MODULE: ./src/restore/pg-restore.ts + 1 modules
-var pg_restore = __nccwpck_require__(9482);
+// EXTERNAL MODULE: ./src/restore/server-messages.ts
+var server_messages = __nccwpck_require__(4308);
 ;// CONCATENATED MODULE: ./src/restore/user-checks.ts
 
 
@@ -57091,16 +57290,22 @@ async function runAssertions(target, assertions, clock) {
 async function holds(client, sql) {
     try {
         await client.query('begin transaction read only');
-        const { rows } = await client.query({ text: sql, rowMode: 'array' });
+        const result = await client.query({ text: sql, rowMode: 'array' });
+        if (Array.isArray(result))
+            return 'it is more than one statement';
+        const { rows } = result;
         if (rows.length === 0)
             return 'its query gave no row';
         return rows.every(([first]) => first === true) ? undefined : 'it does not hold';
     }
     catch (error) {
-        return `its query failed: ${(0,pg_restore/* withoutValues */.lO)((0,errors/* messageOf */.bD)(error))}`;
+        const failure = (0,server_messages/* failureOf */.g5)(error);
+        if (failure !== undefined)
+            throw failure;
+        return `its query failed: ${(0,server_messages/* describeServerError */.JL)(error)}`;
     }
     finally {
-        await client.query('rollback');
+        await client.query('rollback').catch(() => undefined);
     }
 }
 /** Runs the user's command with DATABASE_URL and the PG* variables of the restored database; exit code 0 passes. */
@@ -57119,13 +57324,10 @@ async function runUserCommand(options) {
         stdio: ['ignore', 'pipe', 'pipe'],
         detached: true,
     });
-    const stop = () => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL');
-    signal.addEventListener('abort', stop, { once: true });
     for (const stream of [child.stdout, child.stderr]) {
         (0,external_node_readline_namespaceObject.createInterface)({ input: stream }).on('line', (line) => log.info(`command: ${line}`));
     }
-    const [code] = (await (0,external_node_events_.once)(child, 'close'));
-    signal.removeEventListener('abort', stop);
+    const code = await endOf(child, signal);
     signal.throwIfAborted();
     const ended = code === null ? 'was ended by a signal' : `ended with exit code ${code}`;
     const findings = code === 0
@@ -57133,6 +57335,29 @@ async function runUserCommand(options) {
         : [{ severity: 'failure', message: `the command ${ended}`, remedy: 'Its output is in the log of this step.' }];
     const seconds = (clock.now().getTime() - began) / 1_000;
     return { id: 'command', title, status: (0,base_findings/* statusOf */.c)(findings), summary: ended, findings, seconds };
+}
+/** The exit code, null for a signal. What the command left running in the background is ended with it. */
+async function endOf(child, signal) {
+    const stop = () => {
+        try {
+            if (child.pid !== undefined)
+                process.kill(-child.pid, 'SIGKILL');
+        }
+        catch (error) {
+            if ((0,errors/* codeOf */.$N)(error) !== 'ESRCH')
+                throw error;
+        }
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted)
+        stop();
+    const closed = (0,external_node_events_.once)(child, 'close');
+    const [code] = (await (0,external_node_events_.once)(child, 'exit'));
+    // Otherwise a server that it started would hold its output open for ever.
+    stop();
+    await closed;
+    signal.removeEventListener('abort', stop);
+    return code;
 }
 
 

@@ -31573,7 +31573,7 @@ function problemsOf({ error, checks, findings }) {
     const failed = checks.filter((check) => check.status === 'failed');
     const unverified = checks.filter((check) => check.status === 'unverified');
     const items = [
-        ...(error ? [itemOf({ severity: 'failure', message: error.message, remedy: error.remedy })] : []),
+        ...(error ? errorItems(error) : []),
         ...failed.flatMap((check) => checkItems(check, (finding) => finding.severity === 'failure')),
         ...findings.filter((finding) => finding.severity === 'failure').map((finding) => itemOf(finding)),
         ...unverified.flatMap((check) => checkItems(check, () => true)),
@@ -31583,6 +31583,11 @@ function problemsOf({ error, checks, findings }) {
         const key = JSON.stringify(item.message);
         return seen.has(key) ? false : seen.add(key);
     });
+}
+/** Wrong inputs are many problems in one error, one a line; what mends them all comes last. */
+function errorItems({ code, message, remedy }) {
+    const lines = code === 'invalid-input' ? message.split('\n') : [message];
+    return lines.map((line, index) => itemOf({ severity: 'failure', message: line, ...(index === lines.length - 1 && { remedy }) }));
 }
 /** The findings of a check that explain its status; its summary where there are none. */
 function checkItems(check, explains) {
@@ -32592,7 +32597,9 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
     try {
         await body(report);
     }
-    catch (error) {
+    catch (thrown) {
+        // Whatever a cancelled run ends with is a consequence of that.
+        const error = runner.signal.aborted ? runner.signal.reason : thrown;
         report.verdict = verdictOn(error);
         if (error instanceof errors/* LifeboatError */.H3) {
             report.error = { code: error.code, message: error.message, remedy: error.remedy };
@@ -32769,6 +32776,18 @@ class InputReader {
             return undefined;
         this.#source.mask(value);
         return value;
+    }
+    /** Notes the expected failure that `work` ends with; its message begins with the name of what is wrong. */
+    examine(work, accepted) {
+        try {
+            work();
+        }
+        catch (error) {
+            if (!(error instanceof errors/* LifeboatError */.H3))
+                throw error;
+            const [input = '', ...problem] = error.message.split(' ');
+            this.problems.push({ input, problem: problem.join(' '), accepted, remedy: error.remedy });
+        }
     }
     /** What `parse` makes of the text, or undefined where that throws: whatever the error says, it may quote a secret. */
     parsed(name, text, parse, wrong) {
@@ -32983,20 +33002,35 @@ async function verify(runner, report) {
         report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .runChecks */ .J)(_checks_modes_js__WEBPACK_IMPORTED_MODULE_7__/* .CHECKS */ .u, inputs.mode, context));
         report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_14__/* .verdictOf */ .V)(report.checks);
         await describe(report, head, opened);
-        if (inputs.mode === 'integrity')
-            await record(runner, storage, report, head, await reading().catch(() => undefined));
+        if (inputs.mode === 'integrity' && !(await isDisowned(opened))) {
+            const canOpen = identities.length > 0 || (await opened().catch(() => undefined))?.encrypted === false;
+            await record(runner, storage, report, { head, canOpen, reading: await reading().catch(() => undefined) });
+        }
         report.state = (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__/* .stateOf */ .L4)(head.id, await (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__/* .listEvidence */ .YD)(storage, head.database, head.id));
     }
     finally {
         storage.close();
     }
 }
+/**
+ * Whether the set is refused for the caller's keys alone. That fails the run, and says nothing of the set to others: a
+ * forgotten key must not condemn one good set after the other.
+ */
+async function isDisowned(opened) {
+    const code = await opened().then(() => undefined, (error) => error.code);
+    return code === 'bad-signature' || code === 'unsigned-set';
+}
 function limitsOf({ maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }) {
     return { maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge };
 }
 async function describe(report, head, opened) {
-    const set = await opened().catch(() => undefined);
-    const signature = set === undefined ? 'wrong' : SIGNATURES[set.signature];
+    let code;
+    const set = await opened().catch((error) => {
+        code = error.code;
+        return undefined;
+    });
+    const unopened = head.signature === null ? 'none' : code === 'bad-signature' ? 'wrong' : 'not checked';
+    const signature = set === undefined ? unopened : SIGNATURES[set.signature];
     const { tables, rows, plainBytes, storedBytes, parts } = head.totals;
     report.set = {
         takenAt: head.takenAt,
@@ -33018,7 +33052,7 @@ const SIGNATURES = {
     none: 'none',
 };
 /** Keeps what an integrity check found, beside the set. Without an identity it says nothing of what is inside. */
-async function record(runner, storage, report, head, reading) {
+async function record(runner, storage, report, { head, canOpen, reading }) {
     report.bytesRead = reading?.bytesRead ?? 0;
     const readInside = reading?.inside !== undefined;
     if (!readInside && reading !== undefined && reading.damage.length === 0) {
@@ -33029,7 +33063,8 @@ async function record(runner, storage, report, head, reading) {
         format: 1,
         database: head.database,
         id: head.id,
-        test: readInside || report.verdict === 'failed' ? 'integrity' : 'stored-bytes',
+        // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
+        test: canOpen ? 'integrity' : 'stored-bytes',
         verdict: report.verdict,
         at: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().toISOString(),
         seconds: report.checks.reduce((sum, { seconds }) => sum + seconds, 0),
@@ -42827,18 +42862,32 @@ function parseEvidenceKey(key, root) {
     if (!match)
         return undefined;
     const [, id = '', time = '', test, verdict] = match;
-    const iso = time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z');
-    return { key, id, at: new Date(iso), test: test, verdict: verdict };
+    const at = new Date(time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z'));
+    if (Number.isNaN(at.getTime()))
+        return undefined;
+    return { key, id, at, test: test, verdict: verdict };
 }
-/** The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. */
+/** Whoever read and recomputed everything has read every stored byte, too. */
+const COVERS = {
+    'stored-bytes': ['stored-bytes'],
+    integrity: ['integrity', 'stored-bytes'],
+    'restore-test': ['restore-test'],
+};
+/**
+ * The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. A damaged
+ * set recovers when what found the damage passes; of two in the same second the failure counts.
+ */
 function stateOf(id, evidence) {
     const newest = new Map();
     for (const item of evidence) {
         if (item.id !== id || item.verdict === 'unverified')
             continue;
-        const known = newest.get(item.test);
-        if (known === undefined || item.at >= known.at)
-            newest.set(item.test, item);
+        for (const kind of item.verdict === 'passed' ? COVERS[item.test] : [item.test]) {
+            const known = newest.get(kind);
+            const later = item.at.getTime() - (known?.at.getTime() ?? Number.NEGATIVE_INFINITY);
+            if (later > 0 || (later === 0 && item.verdict === 'failed'))
+                newest.set(kind, item);
+        }
     }
     if ([...newest.values()].some((item) => item.verdict === 'failed'))
         return 'damaged';
@@ -42924,11 +42973,18 @@ async function chooseSet(storage, catalog, choice) {
     const asked = { latest: 'no damage on record', proven: 'a passed restore test', at: 'a snapshot that early' };
     throw noSet(storage, catalog, asked[choice.kind]);
 }
-/** The heads of the whole sets among `sets`, in their order, read one by one as they are asked for. */
+/**
+ * The heads of the whole sets among `sets`, in their order, read one by one as they are asked for. One that retention has
+ * deleted since the listing is passed over.
+ */
 async function* wholeHeads(storage, database, sets) {
     for (const { id } of sets) {
-        const head = await readHead(storage, database, id);
-        if (head.content === 'whole')
+        const head = await readHead(storage, database, id).catch((error) => {
+            if (error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 && error.code === 'no-object')
+                return undefined;
+            throw error;
+        });
+        if (head?.content === 'whole')
             yield head;
     }
 }
@@ -43012,6 +43068,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
@@ -43326,11 +43384,12 @@ var backup_set_signature = __nccwpck_require__(425);
 
 
 
+
 /** Path of the sealed contents within a set, without the sealing's suffix. */
 const CONTENTS_NAME = 'contents.json';
 /**
  * Reads and checks the manifest that `head` names. With `verifyKeys` the signature must be there and be made by one of
- * them. Errors: `missing-manifest`, `changed-manifest`, `unsigned-set`, `bad-signature`, `unknown-format`.
+ * them. Errors: `missing-manifest`, `changed-manifest`, `changed-head`, `unsigned-set`, `bad-signature`, `unknown-format`.
  */
 async function openSet(storage, head, verifyKeys) {
     const key = layout/* layout */.Zp.manifest(head.database, head.id);
@@ -43355,8 +43414,14 @@ async function openSet(storage, head, verifyKeys) {
     if (manifest.id !== head.id || manifest.database !== head.database) {
         throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`);
     }
+    const different = REPEATED.find((name) => !(0,external_node_util_.isDeepStrictEqual)(head[name], manifest[name]));
+    if (different !== undefined) {
+        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`);
+    }
     return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 };
 }
+/** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'lockUntil'];
 async function readOr(storage, key, versionId, code) {
     try {
         return await storage.read(key, { ...(versionId === undefined ? {} : { versionId }) });
@@ -43402,7 +43467,18 @@ function plainBytes(set, part, identities, signal) {
     if (encrypted && identities.length === 0) {
         throw new errors/* LifeboatError */.H3('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.');
     }
-    return unseal(storedBytes(set, part, signal), { encrypted, identities }, signal);
+    return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part);
+}
+/** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
+async function* named(plain, set, part) {
+    try {
+        yield* plain;
+    }
+    catch (error) {
+        if (!(error instanceof errors/* LifeboatError */.H3) || !/^damaged-(compression|encryption)$/.test(error.code))
+            throw error;
+        throw tampered(error.code, `${part.path} of ${set.head.id} is not what was stored: ${error.message}`);
+    }
 }
 /** Tables, fingerprints and inventory of a set. Errors as of `plainBytes` and `parseDocument`. */
 async function readContents(set, identities, signal) {
@@ -43504,9 +43580,9 @@ class InputError extends LifeboatError {
         this.problems = problems;
     }
 }
-function describeProblem({ input, given, problem, accepted }) {
+function describeProblem({ input, given, problem, accepted, remedy }) {
     const shown = given === undefined ? '' : ` (given: ${JSON.stringify(given)})`;
-    return `${input} ${problem}${shown}; accepted: ${accepted}`;
+    return `${input} ${problem}${shown}${remedy === undefined ? `; accepted: ${accepted}` : ` → ${remedy}`}`;
 }
 /** The message of anything that was thrown. */
 function messageOf(error) {
@@ -43681,6 +43757,7 @@ function formatCount(count) {
 /** What is wrong with the set itself, as opposed to what kept a check from looking at it. */
 const DAMAGE = new Set([
     'bad-signature',
+    'changed-head',
     'changed-manifest',
     'cut-data-file',
     'cut-row',
@@ -43740,15 +43817,18 @@ __nccwpck_require__.d(__webpack_exports__, {
   u: () => (/* binding */ CHECKS)
 });
 
+// EXTERNAL MODULE: ./src/backup-set/evidence.ts
+var evidence = __nccwpck_require__(202);
 // EXTERNAL MODULE: ./src/base/units.ts
 var units = __nccwpck_require__(9182);
 ;// CONCATENATED MODULE: ./src/checks/backup-age.ts
+
 
 const backupAgeCheck = {
     id: 'backup-age',
     title: 'The newest backup is fresh',
     modes: ['smoke'],
-    async run({ head, newest, maxAge, clock }) {
+    async run({ head, newest, maxAge, clock, catalog }) {
         const seconds = (clock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000;
         const age = (0,units/* formatDuration */.a3)(Math.max(0, seconds));
         if (!newest)
@@ -43758,11 +43838,17 @@ const backupAgeCheck = {
             const remedy = 'Set the clock of the database server or of this runner; if both are right, the set was forged.';
             return { summary: 'from the future', findings: [{ severity: 'failure', message, remedy }] };
         }
+        const passedOver = catalog.sets.filter(({ id, takenAt }) => takenAt > new Date(head.takenAt) && (0,evidence/* stateOf */.L4)(id, catalog.evidence) === 'damaged');
+        const warnings = passedOver.map(({ id }) => {
+            const message = `The newer backup ${id} is damaged: this is the newest one that is not`;
+            return { severity: 'warning', message, remedy: 'Take a new dump, and see what the evidence of that one says.' };
+        });
         if (seconds <= maxAge)
-            return { summary: `${age} old`, findings: [] };
+            return { summary: `${age} old`, findings: warnings };
         return {
             summary: `${age} old`,
             findings: [
+                ...warnings,
                 {
                     severity: 'failure',
                     message: `The newest whole backup is ${age} old, more than ${(0,units/* formatDuration */.a3)(maxAge)}`,
@@ -43855,11 +43941,17 @@ const partsCheck = {
         const set = await context.openSet();
         const stored = await listParts(set, context.signal);
         const findings = [];
+        const hidden = [];
         for (const part of set.manifest.parts) {
-            const bytes = stored.get(part.path) ?? (await sizeOfVersion(set, part));
+            const listed = stored.get(part.path);
             stored.delete(part.path);
-            if (bytes === part.bytes)
+            if (listed === part.bytes)
                 continue;
+            const bytes = (await sizeOfVersion(set, part)) ?? listed;
+            if (bytes === part.bytes) {
+                hidden.push(part.path);
+                continue;
+            }
             const state = bytes === undefined ? 'is missing' : `has ${(0,units/* formatBytes */.z3)(bytes)} instead of ${(0,units/* formatBytes */.z3)(part.bytes)}`;
             findings.push({ severity: 'failure', message: `${part.path} ${state}`, remedy: REMEDY });
         }
@@ -43868,6 +43960,14 @@ const partsCheck = {
         if (extra.length > 0) {
             const message = `${(0,units/* formatCount */.B4)(extra.length)} objects in the set's folder belong to no part, e.g. ${extra[0]}`;
             findings.push({ severity: 'warning', message, remedy: 'Find out who else writes to this storage.' });
+        }
+        if (hidden.length > 0) {
+            const message = `${(0,units/* formatCount */.B4)(hidden.length)} parts were deleted or replaced; what was written is still there as an older version, e.g. of ${hidden[0]}`;
+            findings.push({
+                severity: 'warning',
+                message,
+                remedy: 'Find out who else writes to this storage, and remove their versions.',
+            });
         }
         const { length } = set.manifest.parts;
         return {
@@ -44001,13 +44101,13 @@ const sizeChangeCheck = {
         const change = before === 0 ? (size === 0 ? 0 : 1) : size / before - 1;
         const percent = `${change < 0 ? '−' : '+'}${(Math.abs(change) * 100).toFixed(1)} %`;
         const summary = `${(0,units/* formatBytes */.z3)(size)} after ${(0,units/* formatBytes */.z3)(before)} (${percent})`;
-        if (Math.abs(change) < sizeChangeWarn)
+        if (Math.abs(change) <= sizeChangeWarn)
             return { summary, findings: [] };
         return {
             summary,
             findings: [
                 {
-                    severity: Math.abs(change) < sizeChangeFail ? 'warning' : 'failure',
+                    severity: Math.abs(change) <= sizeChangeFail ? 'warning' : 'failure',
                     message: `The dump changed by ${percent} since ${previous.id}`,
                     remedy: 'If rows were deleted or loaded on purpose, nothing; else compare the tables in both job summaries, and restore test the older set now.',
                 },
@@ -47803,7 +47903,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   RY: () => (/* reexport */ tableDataEntries)
 });
 
-// UNUSED EXPORTS: archiveEncoding, buildArchiveToc, largeObjectIds, largeObjectsEntries, parseLargeObjectsFile, sequenceSets, writeToc
+// UNUSED EXPORTS: archiveEncoding, buildArchiveToc, largeObjectGroups, largeObjectIds, largeObjectsEntries, parseLargeObjectsFile, sequenceSets, writeToc
 
 // EXTERNAL MODULE: external "node:buffer"
 var external_node_buffer_ = __nccwpck_require__(4573);
@@ -47867,13 +47967,19 @@ function largeObjectsEntries(toc) {
     return entriesOf(toc, 'BLOBS').map((entry) => ({ dumpId: entry.dumpId, fileName: entry.fileName ?? toc_entries_fail(entry) }));
 }
 /**
- * The OIDs of all large objects that the archive creates, ascending: `BLOB` entries (one each) up to PostgreSQL 16,
- * `BLOB METADATA` (an OID a line) since 17.
+ * The OIDs of the large objects that the archive creates, by the entry that holds their contents: one entry for all up to
+ * PostgreSQL 16 (they stand in single `BLOB` entries), one for each `BLOB METADATA` entry since 17.
  */
-function largeObjectIds(toc) {
-    const lists = entriesOf(toc, 'BLOB METADATA').flatMap((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
+function largeObjectGroups(toc) {
+    const lists = entriesOf(toc, 'BLOB METADATA').map((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
     const singles = entriesOf(toc, 'BLOB').map((entry) => entry.tag);
-    return [...lists, ...singles].map(Number).sort((a, b) => a - b);
+    return [...lists, singles].filter((tags) => tags.length > 0).map((tags) => tags.map(Number));
+}
+/** All of them, ascending. */
+function largeObjectIds(toc) {
+    return largeObjectGroups(toc)
+        .flat()
+        .sort((a, b) => a - b);
 }
 /** Reads a `blobs.toc` or `blobs_<id>.toc` file. Throws LifeboatError `damaged-toc`. */
 function parseLargeObjectsFile(text) {

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { parseSigningKey } from '../backup-set/signature.ts'
+import { parseConnection } from '../postgres/connection.ts'
 import { readStorageInputs, type StorageInputs } from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 
@@ -39,12 +40,15 @@ const STORAGE_CLASS: Shape = {
   accepted: 'an S3 storage class such as STANDARD_IA',
 }
 
-/** Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`. */
-export function readDumpInputs(source: InputSource, cores: number): DumpInputs {
+/**
+ * Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`.
+ * With `env` the connection is read too, as it will be read again to be used.
+ */
+export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.ProcessEnv): DumpInputs {
   return readInputs(source, (inputs) => {
     const values: DumpInputs = {
       ...readStorageInputs(inputs),
-      ...readConnectionInputs(inputs),
+      ...readConnectionInputs(inputs, env),
       label: inputs.optional('label', LABEL) ?? 'manual',
       content: inputs.oneOf('content', ['all', 'schema', 'data'], 'all'),
       tables: inputs.list('tables'),
@@ -70,8 +74,14 @@ export function readDumpInputs(source: InputSource, cores: number): DumpInputs {
   })
 }
 
-function readConnectionInputs(inputs: InputReader): Pick<DumpInputs, 'databaseUrl' | 'databaseCa'> {
+function readConnectionInputs(
+  inputs: InputReader,
+  env: NodeJS.ProcessEnv | undefined,
+): Pick<DumpInputs, 'databaseUrl' | 'databaseCa'> {
   const databaseUrl = inputs.secretText('database-url')
+  if (env !== undefined) {
+    inputs.examine(() => parseConnection(databaseUrl, env), 'postgresql://user:password@host:5432/database')
+  }
   const databaseCa = inputs.optional('database-ca')
   if (databaseCa !== undefined && !databaseCa.includes('-----BEGIN CERTIFICATE-----')) {
     inputs.reject(

@@ -31,7 +31,7 @@ function emptyReport(runner: Runner): DumpReport {
 }
 
 async function dump(runner: Runner, report: DumpReport): Promise<void> {
-  const inputs = readDumpInputs(runner, availableParallelism())
+  const inputs = readDumpInputs(runner, availableParallelism(), process.env)
   const { log, signal, temp } = runner
   const stage = stageRunner(runner, report.stages, systemClock)
   Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })

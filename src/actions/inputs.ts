@@ -1,4 +1,4 @@
-import { InputError, type InputProblem } from '../base/errors.ts'
+import { InputError, type InputProblem, LifeboatError } from '../base/errors.ts'
 import { parseDuration, parsePercentage, parseSize } from '../base/units.ts'
 
 /** Where inputs come from and where secrets go to be hidden; a Runner is one. */
@@ -133,6 +133,17 @@ export class InputReader {
     if (value === '') return undefined
     this.#source.mask(value)
     return value
+  }
+
+  /** Notes the expected failure that `work` ends with; its message begins with the name of what is wrong. */
+  examine(work: () => unknown, accepted: string): void {
+    try {
+      work()
+    } catch (error) {
+      if (!(error instanceof LifeboatError)) throw error
+      const [input = '', ...problem] = error.message.split(' ')
+      this.problems.push({ input, problem: problem.join(' '), accepted, remedy: error.remedy })
+    }
   }
 
   /** What `parse` makes of the text, or undefined where that throws: whatever the error says, it may quote a secret. */

@@ -83,7 +83,7 @@ class RestoreTest {
     this.report.takenAt = head.takenAt
     // Before any PostgreSQL tool reads a byte: a crafted archive can run code in pg_restore.
     const set = await openSet(storage, head, inputs.verifyKeys)
-    const contents = await readContents(set, identities, this.#runner.signal)
+    const contents = await this.#judging(storage, set, () => readContents(set, identities, this.#runner.signal))
     this.#runner.log.info(`set ${head.id}: ${describeLoad(contents)}`)
     return { catalog, set, contents, identities }
   }
@@ -99,7 +99,9 @@ class RestoreTest {
     const cluster = await this.#stage('server', 'Scratch server', () => this.#startCluster(tools))
     report.serverVersion = tools.version
     try {
-      const { url, proven } = await this.#restore(subject, cluster, tools, inputs)
+      const { url, proven } = await this.#judging(storage, subject.set, () =>
+        this.#restore(subject, cluster, tools, inputs),
+      )
       const kept = inputs.keepRunning
       if (kept) {
         this.#runner.mask(cluster.password)
@@ -183,6 +185,19 @@ class RestoreTest {
     report.checks.push(...checkTargets({ rtoSeconds: report.rtoSeconds ?? 0, rtoTarget, rpoSeconds, rpoTarget }))
     await this.#record(storage, subject.set, verdict, proven)
     report.verdict = verdictOf(report.checks)
+  }
+
+  /** Damage that ends the test is evidence too: the set must not be chosen again. */
+  async #judging<T>(storage: Storage, set: OpenSet, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      const check = { id: 'restore', title: 'The set can be restored', findings: [], seconds: 0 }
+      if (isDamage(error)) {
+        await this.#record(storage, set, 'failed', [{ ...check, status: 'failed', summary: 'the set is damaged' }])
+      }
+      throw error
+    }
   }
 
   async #record(storage: Storage, set: OpenSet, verdict: Verdict, proven: readonly CheckResult[]): Promise<void> {

@@ -57,7 +57,9 @@ export async function reporting<R extends Report>(
   const began = systemClock.now().getTime()
   try {
     await body(report)
-  } catch (error) {
+  } catch (thrown) {
+    // Whatever a cancelled run ends with is a consequence of that.
+    const error: unknown = runner.signal.aborted ? runner.signal.reason : thrown
     report.verdict = verdictOn(error)
     if (error instanceof LifeboatError) {
       report.error = { code: error.code, message: error.message, remedy: error.remedy }

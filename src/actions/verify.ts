@@ -48,11 +48,26 @@ async function verify(runner: Runner, report: VerifyReport): Promise<void> {
     )
     report.verdict = verdictOf(report.checks)
     await describe(report, head, opened)
-    if (inputs.mode === 'integrity') await record(runner, storage, report, head, await reading().catch(() => undefined))
+    if (inputs.mode === 'integrity' && !(await isDisowned(opened))) {
+      const canOpen = identities.length > 0 || (await opened().catch(() => undefined))?.encrypted === false
+      await record(runner, storage, report, { head, canOpen, reading: await reading().catch(() => undefined) })
+    }
     report.state = stateOf(head.id, await listEvidence(storage, head.database, head.id))
   } finally {
     storage.close()
   }
+}
+
+/**
+ * Whether the set is refused for the caller's keys alone. That fails the run, and says nothing of the set to others: a
+ * forgotten key must not condemn one good set after the other.
+ */
+async function isDisowned(opened: () => Promise<OpenSet>): Promise<boolean> {
+  const code = await opened().then(
+    () => undefined,
+    (error: unknown) => (error as { code?: unknown }).code,
+  )
+  return code === 'bad-signature' || code === 'unsigned-set'
 }
 
 function limitsOf({ maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }: VerifyInputs) {
@@ -60,8 +75,13 @@ function limitsOf({ maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }:
 }
 
 async function describe(report: VerifyReport, head: Head, opened: () => Promise<OpenSet>): Promise<void> {
-  const set = await opened().catch(() => undefined)
-  const signature = set === undefined ? 'wrong' : SIGNATURES[set.signature]
+  let code: unknown
+  const set = await opened().catch((error: unknown) => {
+    code = (error as { code?: unknown }).code
+    return undefined
+  })
+  const unopened = head.signature === null ? 'none' : code === 'bad-signature' ? 'wrong' : 'not checked'
+  const signature = set === undefined ? unopened : SIGNATURES[set.signature]
   const { tables, rows, plainBytes, storedBytes, parts } = head.totals
   report.set = {
     takenAt: head.takenAt,
@@ -89,8 +109,7 @@ async function record(
   runner: Runner,
   storage: Storage,
   report: VerifyReport,
-  head: Head,
-  reading: Reading | undefined,
+  { head, canOpen, reading }: { head: Head; canOpen: boolean; reading: Reading | undefined },
 ): Promise<void> {
   report.bytesRead = reading?.bytesRead ?? 0
   const readInside = reading?.inside !== undefined
@@ -102,7 +121,8 @@ async function record(
     format: 1,
     database: head.database,
     id: head.id,
-    test: readInside || report.verdict === 'failed' ? 'integrity' : 'stored-bytes',
+    // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
+    test: canOpen ? 'integrity' : 'stored-bytes',
     verdict: report.verdict,
     at: systemClock.now().toISOString(),
     seconds: report.checks.reduce((sum, { seconds }) => sum + seconds, 0),

@@ -40,17 +40,31 @@ function parseEvidenceKey(key: string, root: string): EvidenceName | undefined {
   const match = NAME.exec(key.slice(root.length))
   if (!match) return undefined
   const [, id = '', time = '', test, verdict] = match
-  const iso = time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z')
-  return { key, id, at: new Date(iso), test: test as Evidence['test'], verdict: verdict as Verdict }
+  const at = new Date(time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z'))
+  if (Number.isNaN(at.getTime())) return undefined
+  return { key, id, at, test: test as Evidence['test'], verdict: verdict as Verdict }
 }
 
-/** The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. */
+/** Whoever read and recomputed everything has read every stored byte, too. */
+const COVERS: Record<Evidence['test'], readonly Evidence['test'][]> = {
+  'stored-bytes': ['stored-bytes'],
+  integrity: ['integrity', 'stored-bytes'],
+  'restore-test': ['restore-test'],
+}
+
+/**
+ * The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. A damaged
+ * set recovers when what found the damage passes; of two in the same second the failure counts.
+ */
 export function stateOf(id: string, evidence: readonly EvidenceName[]): SetState {
   const newest = new Map<Evidence['test'], EvidenceName>()
   for (const item of evidence) {
     if (item.id !== id || item.verdict === 'unverified') continue
-    const known = newest.get(item.test)
-    if (known === undefined || item.at >= known.at) newest.set(item.test, item)
+    for (const kind of item.verdict === 'passed' ? COVERS[item.test] : [item.test]) {
+      const known = newest.get(kind)
+      const later = item.at.getTime() - (known?.at.getTime() ?? Number.NEGATIVE_INFINITY)
+      if (later > 0 || (later === 0 && item.verdict === 'failed')) newest.set(kind, item)
+    }
   }
   if ([...newest.values()].some((item) => item.verdict === 'failed')) return 'damaged'
   if (newest.has('restore-test')) return 'proven'

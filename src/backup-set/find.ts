@@ -75,11 +75,17 @@ export async function chooseSet(storage: Storage, catalog: Catalog, choice: SetC
   throw noSet(storage, catalog, asked[choice.kind])
 }
 
-/** The heads of the whole sets among `sets`, in their order, read one by one as they are asked for. */
+/**
+ * The heads of the whole sets among `sets`, in their order, read one by one as they are asked for. One that retention has
+ * deleted since the listing is passed over.
+ */
 export async function* wholeHeads(storage: Storage, database: string, sets: readonly SetId[]): AsyncGenerator<Head> {
   for (const { id } of sets) {
-    const head = await readHead(storage, database, id)
-    if (head.content === 'whole') yield head
+    const head = await readHead(storage, database, id).catch((error: unknown) => {
+      if (error instanceof LifeboatError && error.code === 'no-object') return undefined
+      throw error
+    })
+    if (head?.content === 'whole') yield head
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash, type KeyObject } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { LifeboatError } from '../base/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { AgeIdentity } from '../streams/age.ts'
@@ -31,7 +32,7 @@ export interface OpenSet {
 
 /**
  * Reads and checks the manifest that `head` names. With `verifyKeys` the signature must be there and be made by one of
- * them. Errors: `missing-manifest`, `changed-manifest`, `unsigned-set`, `bad-signature`, `unknown-format`.
+ * them. Errors: `missing-manifest`, `changed-manifest`, `changed-head`, `unsigned-set`, `bad-signature`, `unknown-format`.
  */
 export async function openSet(storage: Storage, head: Head, verifyKeys: readonly KeyObject[]): Promise<OpenSet> {
   const key = layout.manifest(head.database, head.id)
@@ -56,8 +57,15 @@ export async function openSet(storage: Storage, head: Head, verifyKeys: readonly
   if (manifest.id !== head.id || manifest.database !== head.database) {
     throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`)
   }
+  const different = REPEATED.find((name) => !isDeepStrictEqual(head[name], manifest[name]))
+  if (different !== undefined) {
+    throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`)
+  }
   return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 }
 }
+
+/** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'lockUntil'] as const
 
 async function readOr(storage: Storage, key: string, versionId: string | undefined, code: string): Promise<Buffer> {
   try {
@@ -122,7 +130,17 @@ export function plainBytes(
       'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.',
     )
   }
-  return unseal(storedBytes(set, part, signal), { encrypted, identities }, signal)
+  return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part)
+}
+
+/** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
+async function* named(plain: AsyncIterable<Buffer>, set: OpenSet, part: Part): AsyncGenerator<Buffer> {
+  try {
+    yield* plain
+  } catch (error) {
+    if (!(error instanceof LifeboatError) || !/^damaged-(compression|encryption)$/.test(error.code)) throw error
+    throw tampered(error.code, `${part.path} of ${set.head.id} is not what was stored: ${error.message}`)
+  }
 }
 
 /** Tables, fingerprints and inventory of a set. Errors as of `plainBytes` and `parseDocument`. */

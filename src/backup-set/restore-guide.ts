@@ -16,11 +16,14 @@ export interface RestoreGuideFacts {
   storedBytes: number
   rows: number
   tables: number
+  /** How many files the set's folder `database` holds: one that was not downloaded could else go unnoticed. */
+  databaseParts: number
   encoding: string
   localeProvider: string
   collate: string
   ctype: string
   locale: string | null
+  icuRules: string | null
   /** Session settings under which the rows are text. */
   pins: readonly (readonly [string, string])[]
 }
@@ -51,9 +54,10 @@ ${signatureAdvice(facts.signed)}
 ${script(facts)}
 \`\`\`
 
-It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages "$PGDATABASE"\`.
+It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages\`.
 Roles come back without passwords and without LOGIN: give them back with \`ALTER ROLE … LOGIN PASSWORD …\`. What else the
-roles were allowed to do is in \`roles.sql\`.
+roles were allowed to do is in \`roles.sql\`. A setting of the database that this server does not take is named, and the
+rest is restored nevertheless.
 `
 }
 
@@ -70,6 +74,7 @@ function createDatabase(facts: RestoreGuideFacts): string {
   if (facts.localeProvider !== 'libc') options.push(`--locale-provider=${facts.localeProvider}`)
   options.push(`--lc-collate='${facts.collate}'`, `--lc-ctype='${facts.ctype}'`)
   if (facts.locale !== null) options.push(`--${facts.localeProvider}-locale='${facts.locale}'`)
+  if (facts.icuRules !== null) options.push(`--icu-rules='${facts.icuRules.replaceAll("'", "'\\''")}'`)
   return `createdb ${options.join(' ')} "$PGDATABASE"`
 }
 
@@ -95,7 +100,9 @@ unseal() { # FROM TO
 ${decrypt}
 }
 
-for part in database/*; do
+set -- database/*
+[ "$#" -eq ${facts.databaseParts} ] || { echo "the folder database holds $# files, not ${facts.databaseParts}: download the whole set" >&2; exit 1; }
+for part in "$@"; do
   name=\${part#database/}
   name=\${name%${suffix}}
   case $name in
@@ -113,9 +120,13 @@ rm -f "$work/part" "$work/sealed"
 
 # the session settings under which the rows were written
 export PGOPTIONS='${options.replaceAll("'", "'\\''")}'
+# where to is in the PG* variables: as an argument, a name with = in it would be taken for something else
+connection='connect_timeout=30'
 # the roles that the schema names, and the settings of the database
 unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
-pg_restore --no-owner --exit-on-error --dbname="$PGDATABASE" "$work/prepare"
-pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$PGDATABASE" "$work/dump"
+refused=0
+pg_restore --no-owner --dbname="$connection" "$work/prepare" || refused=$?
+pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$connection" "$work/dump"
+[ "$refused" -eq 0 ] || { echo "restored, except for the roles and settings that are named above" >&2; exit 1; }
 echo "restored ${facts.id} into $PGDATABASE"`
 }

@@ -25,6 +25,8 @@ export interface InputProblem {
   problem: string
   /** What is accepted, with an example: `a duration such as 30h`. */
   accepted: string
+  /** What to do, in a sentence; told in place of what is accepted. */
+  remedy?: string
 }
 
 /** Everything that is wrong with the inputs, at once: nobody should fix one input per run. */
@@ -39,9 +41,9 @@ export class InputError extends LifeboatError {
   }
 }
 
-function describeProblem({ input, given, problem, accepted }: InputProblem): string {
+function describeProblem({ input, given, problem, accepted, remedy }: InputProblem): string {
   const shown = given === undefined ? '' : ` (given: ${JSON.stringify(given)})`
-  return `${input} ${problem}${shown}; accepted: ${accepted}`
+  return `${input} ${problem}${shown}${remedy === undefined ? `; accepted: ${accepted}` : ` → ${remedy}`}`
 }
 
 /** The message of anything that was thrown. */

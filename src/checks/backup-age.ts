@@ -1,3 +1,5 @@
+import { stateOf } from '../backup-set/evidence.ts'
+import type { Finding } from '../base/findings.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Check } from './check.ts'
 
@@ -5,7 +7,7 @@ export const backupAgeCheck: Check = {
   id: 'backup-age',
   title: 'The newest backup is fresh',
   modes: ['smoke'],
-  async run({ head, newest, maxAge, clock }) {
+  async run({ head, newest, maxAge, clock, catalog }) {
     const seconds = (clock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
     const age = formatDuration(Math.max(0, seconds))
     if (!newest) return { status: 'not run', summary: `${age} old, but not chosen as the newest`, findings: [] }
@@ -14,10 +16,18 @@ export const backupAgeCheck: Check = {
       const remedy = 'Set the clock of the database server or of this runner; if both are right, the set was forged.'
       return { summary: 'from the future', findings: [{ severity: 'failure', message, remedy }] }
     }
-    if (seconds <= maxAge) return { summary: `${age} old`, findings: [] }
+    const passedOver = catalog.sets.filter(
+      ({ id, takenAt }) => takenAt > new Date(head.takenAt) && stateOf(id, catalog.evidence) === 'damaged',
+    )
+    const warnings = passedOver.map(({ id }): Finding => {
+      const message = `The newer backup ${id} is damaged: this is the newest one that is not`
+      return { severity: 'warning', message, remedy: 'Take a new dump, and see what the evidence of that one says.' }
+    })
+    if (seconds <= maxAge) return { summary: `${age} old`, findings: warnings }
     return {
       summary: `${age} old`,
       findings: [
+        ...warnings,
         {
           severity: 'failure',
           message: `The newest whole backup is ${age} old, more than ${formatDuration(maxAge)}`,

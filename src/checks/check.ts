@@ -58,6 +58,7 @@ export interface Check {
 /** What is wrong with the set itself, as opposed to what kept a check from looking at it. */
 const DAMAGE = new Set([
   'bad-signature',
+  'changed-head',
   'changed-manifest',
   'cut-data-file',
   'cut-row',

@@ -17,10 +17,16 @@ export const partsCheck: Check = {
     const set = await context.openSet()
     const stored = await listParts(set, context.signal)
     const findings: Finding[] = []
+    const hidden: string[] = []
     for (const part of set.manifest.parts) {
-      const bytes = stored.get(part.path) ?? (await sizeOfVersion(set, part))
+      const listed = stored.get(part.path)
       stored.delete(part.path)
-      if (bytes === part.bytes) continue
+      if (listed === part.bytes) continue
+      const bytes = (await sizeOfVersion(set, part)) ?? listed
+      if (bytes === part.bytes) {
+        hidden.push(part.path)
+        continue
+      }
       const state =
         bytes === undefined ? 'is missing' : `has ${formatBytes(bytes)} instead of ${formatBytes(part.bytes)}`
       findings.push({ severity: 'failure', message: `${part.path} ${state}`, remedy: REMEDY })
@@ -30,6 +36,14 @@ export const partsCheck: Check = {
     if (extra.length > 0) {
       const message = `${formatCount(extra.length)} objects in the set's folder belong to no part, e.g. ${extra[0]}`
       findings.push({ severity: 'warning', message, remedy: 'Find out who else writes to this storage.' })
+    }
+    if (hidden.length > 0) {
+      const message = `${formatCount(hidden.length)} parts were deleted or replaced; what was written is still there as an older version, e.g. of ${hidden[0]}`
+      findings.push({
+        severity: 'warning',
+        message,
+        remedy: 'Find out who else writes to this storage, and remove their versions.',
+      })
     }
     const { length } = set.manifest.parts
     return {

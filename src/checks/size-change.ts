@@ -16,12 +16,12 @@ export const sizeChangeCheck: Check = {
     const change = before === 0 ? (size === 0 ? 0 : 1) : size / before - 1
     const percent = `${change < 0 ? '−' : '+'}${(Math.abs(change) * 100).toFixed(1)} %`
     const summary = `${formatBytes(size)} after ${formatBytes(before)} (${percent})`
-    if (Math.abs(change) < sizeChangeWarn) return { summary, findings: [] }
+    if (Math.abs(change) <= sizeChangeWarn) return { summary, findings: [] }
     return {
       summary,
       findings: [
         {
-          severity: Math.abs(change) < sizeChangeFail ? 'warning' : 'failure',
+          severity: Math.abs(change) <= sizeChangeFail ? 'warning' : 'failure',
           message: `The dump changed by ${percent} since ${previous.id}`,
           remedy:
             'If rows were deleted or loaded on purpose, nothing; else compare the tables in both job summaries, and restore test the older set now.',

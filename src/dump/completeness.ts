@@ -2,7 +2,7 @@ import type { Contents } from '../backup-set/documents.ts'
 import { LifeboatError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Inventory } from '../postgres/inventory.ts'
-import { sequenceSets } from '../postgres/toc.ts'
+import { sequenceSets, type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { DumpedDatabase } from './dump-run.ts'
 import { isDumped } from './snapshot.ts'
 
@@ -12,12 +12,13 @@ export function findExcluded(
   dumped: DumpedDatabase,
   options: { partial: boolean; standby: boolean },
 ): Contents['excluded'] {
-  const inDump = new Set(dumped.tables.map(({ schema, name }) => JSON.stringify([schema, name])))
+  // By OID, since the archive has the names in the server's encoding, which may be neither UTF-8 nor Latin 1.
+  const inDump = new Set(tableDataEntries(dumped.toc).map(({ oid }) => oid))
   const excluded: Contents['excluded'] = []
   for (const table of inventory.tables) {
     const { schema, name } = table
     if (table.kind === 'f') excluded.push({ schema, name, reason: 'a foreign table: its rows are on another server' })
-    if (table.kind !== 'r' || !isDumped(table) || inDump.has(JSON.stringify([schema, name]))) continue
+    if (table.kind !== 'r' || !isDumped(table) || inDump.has(table.oid)) continue
     if (options.partial) excluded.push({ schema, name, reason: 'not selected' })
     else if (options.standby && table.persistence === 'u') {
       excluded.push({ schema, name, reason: 'unlogged: a standby has no rows of it' })
@@ -29,17 +30,31 @@ export function findExcluded(
 
 /** Sequences and large objects, one for one. */
 function assertCounts(inventory: Inventory, dumped: DumpedDatabase): void {
-  const set = new Set(sequenceSets(dumped.toc).map(({ schema, name }) => JSON.stringify([schema, name])))
+  const set = sequencesSet(dumped.toc)
   for (const sequence of inventory.sequences) {
-    if (sequence.extension !== undefined) continue
-    if (!set.has(JSON.stringify([sequence.schema, sequence.name])))
-      throw incomplete(`the sequence ${sequence.identity}`)
+    if (sequence.extension !== undefined && sequence.configCondition === undefined) continue
+    if (set.has(sequence.oid) || set.has(JSON.stringify([sequence.schema, sequence.name]))) continue
+    throw incomplete(`the sequence ${sequence.identity}`)
   }
   const { count } = dumped.largeObjects
   if (count === inventory.largeObjects) return
   throw incomplete(
     `${formatCount(inventory.largeObjects)} large objects in the database, of which ${formatCount(count)} came,`,
   )
+}
+
+/** By the OID of the SEQUENCE entry that the SEQUENCE SET (which has none) comes after; by name where there is no such entry. */
+function sequencesSet(toc: Toc): Set<number | string> {
+  const byDumpId = new Map(toc.entries.map((entry) => [entry.dumpId, entry]))
+  const sets = new Map(sequenceSets(toc).map(({ dumpId, schema, name }) => [dumpId, JSON.stringify([schema, name])]))
+  const found = new Set<number | string>(sets.values())
+  for (const dumpId of sets.keys()) {
+    for (const dependency of byDumpId.get(dumpId)?.dependencies ?? []) {
+      const entry = byDumpId.get(dependency)
+      if (entry?.desc === 'SEQUENCE') found.add(entry.oid)
+    }
+  }
+  return found
 }
 
 function incomplete(what: string): LifeboatError {

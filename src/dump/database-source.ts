@@ -1,12 +1,13 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { LifeboatError } from '../base/errors.ts'
+import { formatBytes } from '../base/units.ts'
 import { type DumpedDatabase, DumpRun, type DumpRunOptions } from './dump-run.ts'
 import type { Source, StoreStream } from './set-writer.ts'
 import { canPunchHoles } from './spool-file.ts'
 
 export interface DatabaseSourceOptions extends Omit<DumpRunOptions, 'punch'> {
-  /** An upper bound for the rows of the largest table, as bytes. */
-  largestTableBytes: number
+  /** What the largest tables take on the server, as many of them as are dumped at once. */
+  largestTablesBytes: number
 }
 
 /**
@@ -38,14 +39,15 @@ export class DatabaseSource implements Source {
 
   /** Whether holes can be punched. Fails before the dump starts if it could not end well without. */
   async #probe(): Promise<boolean> {
-    const { spool, largestTableBytes, limitBytes, log } = this.#options
+    const { spool, largestTablesBytes, limitBytes, log } = this.#options
     if (await canPunchHoles(spool)) return true
     log.debug('the file system of the spool gives no space back before a file is read whole')
-    if (largestTableBytes <= limitBytes) return false
+    // Text can be longer than what the server keeps of it: the spool itself watches over that.
+    if (largestTablesBytes <= limitBytes) return false
     throw new LifeboatError(
       'spool-too-small',
-      'The largest table is larger than spool-limit, and the file system of RUNNER_TEMP cannot give back the space of a file that is being read',
-      'Raise `spool-limit` above the size of the largest table, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).',
+      `The largest tables that are dumped at the same time have ${formatBytes(largestTablesBytes)}, more than spool-limit, and the file system of RUNNER_TEMP cannot give back the space of a file that is being read`,
+      'Raise `spool-limit`, lower `jobs`, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).',
     )
   }
 }

@@ -4,7 +4,14 @@ import type { DumpedFile, DumpedTable } from '../backup-set/documents.ts'
 import { LifeboatError } from '../base/errors.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { ProcessGroup } from '../postgres/process-group.ts'
-import { largeObjectsEntries, parseToc, type TableDataEntry, type Toc, tableDataEntries } from '../postgres/toc.ts'
+import {
+  largeObjectGroups,
+  largeObjectsEntries,
+  parseToc,
+  type TableDataEntry,
+  type Toc,
+  tableDataEntries,
+} from '../postgres/toc.ts'
 import { addFingerprints, type Fingerprint } from '../streams/fingerprint.ts'
 import { Bundler } from './bundler.ts'
 import { type PgDumpOptions, pgDumpFailure, startPgDump } from './pg-dump.ts'
@@ -50,12 +57,13 @@ export class DumpRun {
 
   constructor(options: DumpRunOptions, store: StoreStream) {
     this.#options = options
-    this.#store = store
     this.#directory = join(options.spool, 'dump')
     this.#signal = AbortSignal.any([options.signal, this.#failure.signal])
     // Besides the files that are growing, room for two that are finished: or a paused pg_dump would wait for itself.
     this.#slots = new Slots(options.jobs + 2)
-    this.#bundler = new Bundler(store, (bundle, names) => {
+    // An upload ends with the dump: it may otherwise wait long for the network before it learns that all is lost.
+    this.#store = (stream) => store({ ...stream, signal: this.#signal })
+    this.#bundler = new Bundler(this.#store, (bundle, names) => {
       for (const name of names) this.#bundles.set(name, bundle)
     })
   }
@@ -107,10 +115,14 @@ export class DumpRun {
     this.#signal.throwIfAborted()
     const { clock, punch } = this.#options
     // pg_dump has closed toc.dat, for good, before it opens the first data file.
-    this.#contents ??= this.#readToc().then(({ toc }) => contentsOf(toc))
+    this.#contents ??= this.#readToc().then(({ toc }) => {
+      spool.groupLargeObjects(largeObjectGroups(toc).map((oids) => oids.map((oid) => `blob_${oid}.dat`)))
+      return contentsOf(toc)
+    })
     const content = contentOf(name, await this.#contents)
     const isComplete = (tail: Buffer) => spool.isComplete(name, tail)
-    const chunks = file.follow({ clock, signal: this.#signal, punch, isComplete })
+    const isPaused = () => spool.isPaused()
+    const chunks = file.follow({ clock, signal: this.#signal, punch, isPaused, isComplete })
     const options = { name, content, chunks, store: this.#store, bundler: this.#bundler }
     this.#sealed.set(name, await sealFile(options))
   }

@@ -62,11 +62,11 @@ export interface DumpResult {
  * nothing that was there before is touched. Errors: LifeboatError, with what to do.
  */
 export async function dumpDatabase(options: DumpOptions): Promise<DumpResult> {
-  const { stage, source, clock, lockWaitSeconds } = options
+  const { stage, source, clock, lockWaitSeconds, signal } = options
   const began = clock.now().getTime()
   await stage('preflight', 'Preflight: what the role can read', () => assertReadable(source))
   const snapshot = await stage('snapshot', 'Locks and snapshot', () =>
-    holdSnapshot({ database: source, lockWaitSeconds, clock }),
+    holdSnapshot({ database: source, lockWaitSeconds, clock, signal }),
   )
   try {
     return await dumpSnapshot(options, snapshot, began)
@@ -128,7 +128,7 @@ function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSi
     selection,
     limitBytes: options.spoolLimitBytes,
     maxPauseSeconds: options.maxPauseSeconds,
-    largestTableBytes: Math.max(0, ...inventory.tables.filter(isDumped).map(({ bytes }) => bytes)),
+    largestTablesBytes: largestTablesBytes(inventory, jobs),
     secrets,
     clock,
     log,
@@ -136,6 +136,12 @@ function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSi
   })
   const roles = new RolesSource({ tools, database: source, named: inventory.roles, secrets, log, signal })
   return { database, roles }
+}
+
+function largestTablesBytes(inventory: Inventory, jobs: number): number {
+  const sizes = inventory.tables.filter(isDumped).map(({ bytes }) => bytes)
+  const largest = sizes.sort((a, b) => b - a).slice(0, jobs)
+  return largest.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, dumped: DumpedDatabase): Contents {

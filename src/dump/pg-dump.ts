@@ -29,6 +29,12 @@ export interface PgDumpOptions {
   signal: AbortSignal
 }
 
+/**
+ * The snapshot's own locks are held already. What pg_dump then waits for is somebody who waits for those: waiting long
+ * would only keep a migration, and all who queue behind it, from going on.
+ */
+const MOST_LOCK_WAIT_SECONDS = 10
+
 /** Starts `pg_dump -Fd`, uncompressed, in a process group of its own. */
 export async function startPgDump(options: PgDumpOptions): Promise<ProcessGroup> {
   const { tools, database, directory, spool, signal } = options
@@ -52,7 +58,7 @@ function pgDumpArguments(options: PgDumpOptions, directory: string): string[] {
     `--dbname=${TOOL_CONNINFO}`,
     `--snapshot=${snapshot}`,
     `--encoding=${encoding}`,
-    `--lock-wait-timeout=${Math.ceil(lockWaitSeconds * 1_000)}`,
+    `--lock-wait-timeout=${Math.ceil(Math.min(lockWaitSeconds, MOST_LOCK_WAIT_SECONDS) * 1_000)}`,
     ...(selection.content === 'schema' ? ['--schema-only'] : []),
     ...(selection.content === 'data' ? ['--data-only'] : []),
     ...selection.tables.map((pattern) => `--table=${pattern}`),

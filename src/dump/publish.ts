@@ -73,7 +73,7 @@ function totalsOf(writer: SetWriter, { contents, tables, rows, plainBytes }: Pub
 
 function guideFor(writer: SetWriter, publication: Publication): string {
   const { manifest, contents, signingKey } = publication
-  const { encoding, localeProvider, collate, ctype, locale } = contents.databaseFacts
+  const { encoding, localeProvider, collate, ctype, locale, icuRules } = contents.databaseFacts
   return renderRestoreGuide({
     database: manifest.database,
     id: manifest.id,
@@ -82,11 +82,13 @@ function guideFor(writer: SetWriter, publication: Publication): string {
     encrypted: manifest.sealing.recipients.length > 0,
     signed: signingKey !== undefined,
     ...totalsOf(writer, publication),
+    databaseParts: writer.parts.filter(({ path }) => path.startsWith('database/')).length,
     encoding,
     localeProvider,
     collate,
     ctype,
     locale,
+    icuRules,
     pins: contents.pins,
   })
 }

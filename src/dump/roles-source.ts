@@ -50,7 +50,7 @@ export class RolesSource implements Source {
         scrub(stderr, [...secrets])
           .trim()
           .split('\n')
-          .at(-1) ?? 'pg_dumpall failed'
+          .at(-1) || 'pg_dumpall failed'
       return Buffer.from(named.map((role) => `CREATE ROLE ${pg.escapeIdentifier(role)};\n`).join(''))
     }
   }

@@ -11,6 +11,8 @@ export interface NamedStream {
   content: AsyncIterable<Buffer>
   /** Upper bound of its plain bytes; default 1 GiB. */
   maxBytes?: number
+  /** Ends the upload, besides whatever ends the whole set. */
+  signal?: AbortSignal
 }
 
 /** Seals and stores one stream; resolves when it is stored whole. */
@@ -47,12 +49,14 @@ export class SetWriter {
   }
 
   /** Seals a stream and stores it as a part. */
-  readonly store: StoreStream = async ({ path, content, maxBytes = DEFAULT_MAX_BYTES }) => {
-    const { sealing, signal } = this.#options
+  readonly store: StoreStream = async ({ path, content, maxBytes = DEFAULT_MAX_BYTES, signal: own }) => {
+    const { sealing } = this.#options
+    const signal = own === undefined ? this.#options.signal : AbortSignal.any([own, this.#options.signal])
     const sealedPath = `${path}${sealedSuffix(sealing)}`
     const { stream, result } = seal(content, sealing, signal)
     // What cannot be compressed grows a little: block headers, and a tag per 64 KiB of age.
-    const stored = await this.#put(sealedPath, stream, maxBytes + Math.ceil(maxBytes / 1_000) + (1 << 20))
+    const mostBytes = maxBytes + Math.ceil(maxBytes / 1_000) + (1 << 20)
+    const stored = await this.#put(sealedPath, stream, mostBytes, signal)
     const { plainBytes, bytes, sha256 } = result()
     const part: Part = { path: sealedPath, bytes, sha256, plainBytes, ...versionOf(stored) }
     this.parts.push(part)
@@ -73,8 +77,8 @@ export class SetWriter {
     return storage.put(key, document, { signal, ...(lockUntil === undefined ? {} : { lockUntil }) })
   }
 
-  #put(path: string, stream: AsyncIterable<Buffer>, maxBytes: number): Promise<StoredObject> {
-    const { storage, database, id, signal, lockUntil, storageClass } = this.#options
+  #put(path: string, stream: AsyncIterable<Buffer>, maxBytes: number, signal: AbortSignal): Promise<StoredObject> {
+    const { storage, database, id, lockUntil, storageClass } = this.#options
     return storage.put(layout.part(database, id, path), stream, {
       maxBytes,
       signal,

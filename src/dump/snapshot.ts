@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
 import type { Clock } from '../base/ports.ts'
-import { formatDuration } from '../base/units.ts'
+import { formatCount, formatDuration } from '../base/units.ts'
+import { destroyClient } from '../postgres/attempt.ts'
 import type { Database } from '../postgres/database.ts'
 import { type Inventory, readInventory, type TableFacts } from '../postgres/inventory.ts'
 
@@ -28,9 +29,12 @@ export interface SnapshotOptions {
   database: Database
   lockWaitSeconds: number
   clock: Clock
+  signal: AbortSignal
 }
 
 const PING_MS = 30_000
+/** How long a connection that may be dead is waited for when it is ended. */
+const END_MS = 2_000
 const LOCKS_PER_STATEMENT = 500
 const ATTEMPTS = 5
 
@@ -39,20 +43,23 @@ const ATTEMPTS = 5
  * TABLE … TYPE that commits between the snapshot and pg_dump's own locks leaves the table empty in the dump, exit code 0
  * (tried on 15, 17 and 18). A table that comes or goes meanwhile starts the attempt anew.
  *
- * Errors: `locked` when a lock is not to be had within `lockWaitSeconds`, `tables-change` when tables keep coming and going.
+ * Errors: `locked` when a lock is not to be had within `lockWaitSeconds`, `too-many-tables` when the server has no room for
+ * so many locks, `tables-change` when tables keep coming and going, `snapshot-lost`; the signal's reason.
  */
 export async function holdSnapshot(options: SnapshotOptions): Promise<HeldSnapshot> {
-  const { database } = options
+  const { database, clock, signal } = options
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const client = await database.connect('snapshot')
+    let held: HeldSnapshot | undefined
     try {
-      const held = await tryToHold(client, options)
+      held = await tryToHold(client, options)
       if (held) return held
     } catch (error) {
-      await client.end().catch(() => undefined)
-      throw error
+      signal.throwIfAborted()
+      throw explained(error)
+    } finally {
+      if (held === undefined) await endClient(client, clock)
     }
-    await client.end()
   }
   throw new LifeboatError(
     'tables-change',
@@ -69,23 +76,30 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
   await client.query(`set local lock_timeout = ${Math.ceil(lockWaitSeconds * 1_000)}`)
   if (!(await lockTables(client, wanted, lockWaitSeconds))) return undefined
   const facts = await exportSnapshot(client)
-  const inventory = await readInventory(client)
+  const inventory = await readInventory(client).catch(async (error: unknown) => {
+    // The size of a materialized view is asked for, which waits for its REFRESH.
+    throw codeOf(error) === '55P03' ? await lockedError(client, lockWaitSeconds) : error
+  })
   const locked = new Set(wanted.map(({ oid }) => oid))
   if (inventory.tables.some((table) => isDumped(table) && !locked.has(table.oid))) return undefined
+  await assertNotRewritten(client, inventory)
   const over = new AbortController()
-  const held: HeldSnapshot = {
+  let released: number | undefined
+  return {
     ...facts,
     inventory,
     lost: watchConnection(client, clock, over.signal),
-    assertNotRewritten: () => assertNotRewritten(client),
+    assertNotRewritten: () =>
+      assertNotRewritten(client, inventory).catch((error: unknown) => {
+        throw explained(error)
+      }),
     release: async () => {
       over.abort()
-      await client.end().catch(() => undefined)
-      return (clock.now().getTime() - since) / 1_000
+      released ??= (clock.now().getTime() - since) / 1_000
+      await endClient(client, clock)
+      return released
     },
   }
-  await held.assertNotRewritten()
-  return held
 }
 
 /** Whether pg_dump takes rows out of it: tables, and those tables of extensions that they mark as configuration. */
@@ -119,9 +133,11 @@ async function lockTables(
       await client.query(`lock table ${names.join(', ')} in access share mode`)
     } catch (error) {
       const code = codeOf(error)
-      // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made
-      if (code === '42P01' || code === '3F000' || code === '42809') return false
+      // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made.
+      // deadlock_detected: a migration holds one of the tables and wants another one that is locked here.
+      if (code === '42P01' || code === '3F000' || code === '42809' || code === '40P01') return false
       if (code === '55P03') throw await lockedError(client, lockWaitSeconds)
+      if (code === '53200') throw tooManyTables(tables.length)
       throw error
     }
   }
@@ -140,6 +156,14 @@ async function lockedError(client: pg.Client, lockWaitSeconds: number): Promise<
     'locked',
     `A table could not be locked for reading within ${formatDuration(lockWaitSeconds)}${holders === '' ? '' : `: exclusively locked are ${holders}`}`,
     'Wait for the migration or VACUUM FULL that holds the lock to end, or raise `lock-wait-timeout`.',
+  )
+}
+
+function tooManyTables(count: number): LifeboatError {
+  return new LifeboatError(
+    'too-many-tables',
+    `The server has no room in shared memory for locks on ${formatCount(count)} tables`,
+    'Raise max_locks_per_transaction on the server (ALTER SYSTEM SET max_locks_per_transaction = …; then restart it).',
   )
 }
 
@@ -173,18 +197,19 @@ async function askOptional(client: pg.Client, expression: string): Promise<strin
   }
 }
 
-/** The file of a table now, against the file that the snapshot sees. */
-async function assertNotRewritten(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(`
-    select oid::regclass::text as name
-    from pg_class
-    where relkind = 'r' and relpersistence <> 't' and relfilenode <> 0 and relfilenode <> pg_relation_filenode(oid)
-      and relnamespace not in (select oid from pg_namespace where nspname in ('pg_catalog', 'information_schema') or nspname like 'pg\\_toast%')
-    order by 1`)
-  if (rows.length === 0) return
+/** The file of a table now, against the file that the snapshot sees; only what is dumped is locked, and matters. */
+async function assertNotRewritten(client: pg.Client, inventory: Inventory): Promise<void> {
+  const tables = inventory.tables.filter((table) => isDumped(table) && table.kind === 'r')
+  const { rows } = await client.query<{ oid: string; filenode: string | null }>(
+    'select oid::int8::text as oid, pg_relation_filenode(oid)::int8::text as filenode from unnest($1::oid[]) as oid',
+    [tables.map(({ oid }) => oid)],
+  )
+  const now = new Map(rows.map(({ oid, filenode }) => [Number(oid), filenode === null ? null : Number(filenode)]))
+  const rewritten = tables.filter(({ oid, snapshotFilenode }) => now.get(oid) !== snapshotFilenode)
+  if (rewritten.length === 0) return
   throw new LifeboatError(
     'rewritten-table',
-    `Rewritten since the snapshot, so that the dump would hold them empty: ${rows.map(({ name }) => name).join(', ')}`,
+    `Rewritten since the snapshot, so that the dump would hold them empty: ${rewritten.map(({ identity }) => identity).join(', ')}`,
     'Start the dump again when no migration is running.',
   )
 }
@@ -193,15 +218,7 @@ async function assertNotRewritten(client: pg.Client): Promise<void> {
 function watchConnection(client: pg.Client, clock: Clock, over: AbortSignal): Promise<never> {
   const lost = new Promise<never>((_, reject) => {
     const fail = (error: unknown) => {
-      if (over.aborted) return
-      reject(
-        new LifeboatError(
-          'snapshot-lost',
-          `The connection that holds the snapshot was lost (${messageOf(error)})`,
-          'Look for a restart or failover of the server, or an idle limit of a proxy between it and the runner; then dump again.',
-          { cause: error },
-        ),
-      )
+      if (!over.aborted) reject(snapshotLost(error))
     }
     client.once('error', fail)
     client.once('end', () => fail(new Error('closed')))
@@ -217,4 +234,31 @@ async function pingUntil(client: pg.Client, clock: Clock, over: AbortSignal): Pr
     await clock.sleep(PING_MS, over).catch(() => undefined)
     if (!over.aborted) await client.query('select 1')
   }
+}
+
+/** What the server says is told as it is; anything else means that the connection is gone. */
+function explained(error: unknown): unknown {
+  if (error instanceof LifeboatError) return error
+  const isServerError = typeof (error as { severity?: unknown }).severity === 'string'
+  return isServerError && !/^(57P|08)/.test(codeOf(error) ?? '') ? error : snapshotLost(error)
+}
+
+function snapshotLost(cause: unknown): LifeboatError {
+  return new LifeboatError(
+    'snapshot-lost',
+    `The connection that holds the snapshot was lost (${messageOf(cause)})`,
+    'Look for a restart or failover of the server, or an idle limit of a proxy between it and the runner; then dump again.',
+    { cause },
+  )
+}
+
+/** Says goodbye, but does not wait long for an answer. */
+async function endClient(client: pg.Client, clock: Clock): Promise<void> {
+  const over = new AbortController()
+  const late = clock.sleep(END_MS, over.signal).then(
+    () => destroyClient(client),
+    () => undefined,
+  )
+  await Promise.race([client.end().catch(() => undefined), late])
+  over.abort()
 }

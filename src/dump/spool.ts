@@ -3,9 +3,12 @@ import { join } from 'node:path'
 import { LifeboatError } from '../base/errors.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import { formatBytes, formatDuration } from '../base/units.ts'
+import { LargeObjectProgress } from './large-object-progress.ts'
 import { SpoolFile } from './spool-file.ts'
 
 const POLL_MS = 20
+/** Looks in a row that find nobody reading before a paused writer counts as waiting for itself. */
+const STUCK_LOOKS = 10
 const END_OF_TABLE = Buffer.from('\\.\n\n\n')
 
 export interface SpoolOptions {
@@ -23,7 +26,7 @@ export interface SpoolOptions {
 
 /**
  * The directory that pg_dump writes and this project reads at the same time. It notices new files, keeps account of the
- * space in use, and pauses the writer when that passes the limit.
+ * space in use, pauses the writer when that passes the limit, and knows which files the writer has closed.
  */
 export class Spool {
   /** Total seconds for which the writer was paused. */
@@ -32,8 +35,10 @@ export class Spool {
   peakBytes = 0
   readonly #options: SpoolOptions
   readonly #files = new Map<string, SpoolFile>()
+  readonly #largeObjects = new LargeObjectProgress()
   readonly #largeObjectLists = new Map<string, number>()
-  readonly #finishedLargeObjects = new Set<string>()
+  #look = 0
+  #stuckLooks = 0
   #writerEnded = false
   #pausedAt: number | undefined
 
@@ -47,7 +52,7 @@ export class Spool {
     for (;;) {
       signal.throwIfAborted()
       const last = this.#writerEnded
-      await this.#look()
+      await this.#lookAround()
       if (last) return
       await clock.sleep(POLL_MS, signal)
     }
@@ -58,33 +63,52 @@ export class Spool {
     this.#writerEnded = true
   }
 
+  /** The files of large objects by the entry of the archive that they belong to; told when toc.dat can be read. */
+  groupLargeObjects(groups: readonly (readonly string[])[]): void {
+    this.#largeObjects.group(groups)
+  }
+
   /**
-   * Whether pg_dump has closed the file, given the last bytes read. A table's data ends with a mark of its own; a large
-   * object is whole once its list names it, which pg_dump does after closing it.
+   * Whether pg_dump has closed the file, given the last bytes read. A table's data ends with a mark of its own; for large
+   * objects see LargeObjectProgress.
    */
   isComplete(name: string, tail: Buffer): boolean {
     if (this.#writerEnded) return true
-    if (name.startsWith('blob_')) return this.#finishedLargeObjects.has(name)
+    if (name.startsWith('blob_')) return this.#largeObjects.isClosed(name)
     return name.endsWith('.dat') && endsTable(tail)
   }
 
-  async #look(): Promise<void> {
+  isPaused(): boolean {
+    return this.#pausedAt !== undefined
+  }
+
+  async #lookAround(): Promise<void> {
     const { directory, onFile } = this.#options
+    this.#look += 1
     let used = 0
+    const present: SpoolFile[] = []
     for (const name of await list(directory)) {
       if (name === 'toc.dat' || name.startsWith('.')) continue
-      if (name.startsWith('blobs')) await this.#readLargeObjectList(name)
-      // The lists of large objects grow until the end: they are whole, and small, when pg_dump is over.
-      if (name.startsWith('blobs') && !this.#writerEnded) continue
+      // The lists of large objects grow until the end: they are whole, and small, when pg_dump is over. From then on they
+      // are handed out, and may be gone at any moment; nothing is asked of them any more.
+      if (name.startsWith('blobs') && !this.#writerEnded) {
+        await this.#readLargeObjectList(name)
+        continue
+      }
       let file = this.#files.get(name)
       if (file === undefined) {
         file = new SpoolFile(join(directory, name))
         this.#files.set(name, file)
+        if (name.startsWith('blob_')) this.#largeObjects.see(name, this.#look)
         onFile(file, name)
       }
+      present.push(file)
       used += await sizeOf(file)
     }
     this.peakBytes = Math.max(this.peakBytes, used)
+    const reading = present.filter(({ state }) => state !== 'new')
+    const isIdle = reading.length > 0 && reading.every(({ state }) => state === 'waiting')
+    this.#stuckLooks = this.isPaused() && isIdle ? this.#stuckLooks + 1 : 0
     this.#throttle(used)
   }
 
@@ -99,9 +123,13 @@ export class Spool {
       return
     }
     const current = (now - this.#pausedAt) / 1_000
-    if (used <= limitBytes / 2) {
+    // Whoever reads waits for the writer, and the writer waits for the readers: more space will not come.
+    const isStuck = this.#stuckLooks >= STUCK_LOOKS
+    if (isStuck && used > limitBytes && !this.#largeObjects.mayBeClosed()) throw spoolTooSmall(used, limitBytes)
+    if (used <= limitBytes / 2 || isStuck) {
       this.pausedSeconds += current
       this.#pausedAt = undefined
+      this.#stuckLooks = 0
       writer.resume()
     } else if (this.pausedSeconds + current > maxPauseSeconds) {
       throw new LifeboatError(
@@ -122,7 +150,7 @@ export class Spool {
       const whole = text.lastIndexOf('\n') + 1
       for (const line of text.slice(0, whole).split('\n')) {
         const fileName = line.split(' ')[1]
-        if (fileName !== undefined) this.#finishedLargeObjects.add(fileName)
+        if (fileName !== undefined) this.#largeObjects.list(fileName)
       }
       this.#largeObjectLists.set(name, offset + whole)
     } finally {
@@ -145,6 +173,14 @@ async function list(directory: string): Promise<string[]> {
 function endsTable(tail: Buffer): boolean {
   if (!tail.subarray(-END_OF_TABLE.length).equals(END_OF_TABLE)) return false
   return tail.length === END_OF_TABLE.length || tail[tail.length - END_OF_TABLE.length - 1] === 0x0a
+}
+
+function spoolTooSmall(used: number, limitBytes: number): LifeboatError {
+  return new LifeboatError(
+    'spool-too-small',
+    `The tables that are dumped at the same time need more than the ${formatBytes(limitBytes)} of spool-limit (${formatBytes(used)} so far), and the file system of RUNNER_TEMP cannot give back the space of a file that is being read`,
+    'Raise `spool-limit`, lower `jobs`, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).',
+  )
 }
 
 async function sizeOf(file: SpoolFile): Promise<number> {

@@ -13,12 +13,17 @@ const LEFT_OVER_AFTER_SECONDS = 7 * 86_400
 export async function sweepLeftOvers(storage: Storage, database: string, clock: Clock, log: Log): Promise<Finding[]> {
   const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000)
   try {
+    // The folders first: what is published in between is then among the heads.
+    const folders = await storage.folders(layout.sets(database))
     const heads = new Set<string>()
     for await (const { key } of storage.list(layout.heads(database))) heads.add(key)
     let objects = 0
-    for (const id of await storage.folders(layout.sets(database))) {
+    for (const id of folders) {
       const set = parseSetId(id)
-      if (set === undefined || set.takenAt >= before || heads.has(layout.head(database, id))) continue
+      const head = layout.head(database, id)
+      if (set === undefined || set.takenAt >= before || heads.has(head)) continue
+      // A listing alone shall not decide about deletion.
+      if ((await storage.head(head)) !== undefined) continue
       objects += await removeSet(storage, layout.set(database, id))
     }
     const uploads = await storage.abortUploads(layout.sets(database), before)

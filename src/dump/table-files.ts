@@ -6,9 +6,10 @@ import { addFingerprints, type Fingerprint, LineFingerprinter, largeObjectFinger
 import { type Bundler, SMALL_FILE_BYTES } from './bundler.ts'
 import type { StoreStream } from './set-writer.ts'
 
-/** A segment ends at the first line end from here on; a line of PostgreSQL is shorter than 1 GiB − 256 MiB. */
+/** A segment ends at the first line end from here on. */
 export const SEGMENT_BYTES = 256 << 20
-const MAX_SEGMENT_BYTES = 1 << 30
+/** What the server sends as one row is shorter than 1 GiB (MaxAllocSize); the end mark may follow. */
+const MAX_ROW_BYTES = 2 ** 30
 
 /** What a data file of pg_dump holds, which says how it is cut and what is computed from it. */
 export type FileContent = { kind: 'rows' } | { kind: 'large object'; oid: number } | { kind: 'other' }
@@ -81,7 +82,8 @@ async function sealRows(options: SealFileOptions, reader: ChunkReader): Promise<
     rowsEnded = true
   })()
   const put = async (content: AsyncIterable<Buffer>, lines: LineFingerprinter) => {
-    const part = await store({ path: segmentPath(name, stored.length), content, maxBytes: MAX_SEGMENT_BYTES })
+    const maxBytes = segmentBytes + MAX_ROW_BYTES
+    const part = await store({ path: segmentPath(name, stored.length), content, maxBytes })
     plainBytes += part.plainBytes
     stored.push({ path: part.path, plainBytes: part.plainBytes, fingerprint: lines.digest() })
   }

@@ -177,7 +177,14 @@ class PostgresDatabase implements Database {
   #keep(client: Client, purpose: string): void {
     this.#clients.add(client)
     client.on('error', () => this.#opened.options.log.debug(`The connection for ${purpose} broke.`))
-    client.once('end', () => this.#clients.delete(client))
+    const { signal } = this.#opened.options
+    // A query has no signal of its own, and may wait long for a lock or a full scan.
+    const abort = () => destroyClient(client)
+    signal?.addEventListener('abort', abort, { once: true })
+    client.once('end', () => {
+      signal?.removeEventListener('abort', abort)
+      this.#clients.delete(client)
+    })
   }
 
   async #encodingOf(database: string, connected?: Client): Promise<string> {

@@ -31,14 +31,14 @@ export class ProcessGroup {
   readonly pid: number
   /** Resolves when the tool has ended and its output has been read; never rejects. */
   readonly ended: Promise<ToolEnd>
-  readonly #child: ChildProcess
   #over = false
 
   private constructor(child: ChildProcess, pid: number, options: GroupOptions) {
-    this.#child = child
     this.pid = pid
     const watchdog = startWatchdog(pid, options)
     const abort = () => void this.stop()
+    // Workers outlive a leader that was killed; nobody is left to end them.
+    child.once('exit', abort)
     this.ended = collect(child).finally(() => {
       this.#over = true
       options.signal.removeEventListener('abort', abort)
@@ -84,7 +84,8 @@ export class ProcessGroup {
   }
 
   #send(signal: NodeJS.Signals): void {
-    if (this.#over || this.#child.exitCode !== null) return
+    // Also after the leader's end: as long as its output is open, a worker of it lives and has to be reached.
+    if (this.#over) return
     try {
       process.kill(-this.pid, signal)
     } catch (error) {

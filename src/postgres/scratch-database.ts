@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
+import { settingLiterals } from './setting-values.ts'
 
 const { escapeIdentifier, escapeLiteral } = pg
 
@@ -16,9 +17,6 @@ export interface DatabaseSpec {
   /** ALTER DATABASE … SET, without those of single roles; values as `pg_db_role_setting` has them. */
   settings: readonly { role?: undefined; name: string; value: string }[]
 }
-
-/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
-const LIST_SETTINGS = new Set(['search_path', 'temp_tablespaces', 'unix_socket_directories'])
 
 /** A throw-away server loads no libraries because a dump says so; one that is missing would refuse every connection. */
 const LIBRARY_SETTINGS = new Set(['session_preload_libraries', 'local_preload_libraries', 'shared_preload_libraries'])
@@ -80,8 +78,7 @@ async function applySetting(
   { name, value }: { name: string; value: string },
 ): Promise<boolean> {
   if (LIBRARY_SETTINGS.has(name.toLowerCase())) return false
-  const literals = LIST_SETTINGS.has(name.toLowerCase()) ? splitNames(value) : [value]
-  const text = literals.map((item) => escapeLiteral(item)).join(', ')
+  const text = settingLiterals(name, value)
   try {
     await client.query(`ALTER DATABASE ${escapeIdentifier(database)} SET ${escapeIdentifier(name)} TO ${text}`)
     return true
@@ -90,14 +87,6 @@ async function applySetting(
     if (!/^[0-9A-Z]{5}$/.test(codeOf(error) ?? '')) throw error
     return false
   }
-}
-
-/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
-export function splitNames(list: string): string[] {
-  const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) =>
-    quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'),
-  )
-  return names.length === 0 ? [''] : names
 }
 
 /** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */

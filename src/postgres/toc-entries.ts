@@ -51,13 +51,20 @@ export function largeObjectsEntries(toc: Toc): LargeObjectsEntry[] {
 }
 
 /**
- * The OIDs of all large objects that the archive creates, ascending: `BLOB` entries (one each) up to PostgreSQL 16,
- * `BLOB METADATA` (an OID a line) since 17.
+ * The OIDs of the large objects that the archive creates, by the entry that holds their contents: one entry for all up to
+ * PostgreSQL 16 (they stand in single `BLOB` entries), one for each `BLOB METADATA` entry since 17.
  */
-export function largeObjectIds(toc: Toc): number[] {
-  const lists = entriesOf(toc, 'BLOB METADATA').flatMap((entry) => (entry.defn ?? '').split('\n').filter(Boolean))
+export function largeObjectGroups(toc: Toc): number[][] {
+  const lists = entriesOf(toc, 'BLOB METADATA').map((entry) => (entry.defn ?? '').split('\n').filter(Boolean))
   const singles = entriesOf(toc, 'BLOB').map((entry) => entry.tag)
-  return [...lists, ...singles].map(Number).sort((a, b) => a - b)
+  return [...lists, singles].filter((tags) => tags.length > 0).map((tags) => tags.map(Number))
+}
+
+/** All of them, ascending. */
+export function largeObjectIds(toc: Toc): number[] {
+  return largeObjectGroups(toc)
+    .flat()
+    .sort((a, b) => a - b)
 }
 
 /** Reads a `blobs.toc` or `blobs_<id>.toc` file. Throws LifeboatError `damaged-toc`. */

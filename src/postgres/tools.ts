@@ -76,7 +76,7 @@ export async function findTools(options: FindToolsOptions): Promise<PostgresTool
   throw new LifeboatError(
     'no-tools',
     `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`,
-    `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`,
+    `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`,
   )
 }
 

@@ -1,7 +1,7 @@
 import type { CheckResult, Finding, Severity, Verdict } from '../base/findings.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { code, prose, type Word, type Words, words } from './escape.ts'
-import type { ReportBase, StageTime } from './report.ts'
+import type { ReportBase, ReportError, StageTime } from './report.ts'
 
 /** What a report says, in the order in which it matters, before it is written for a medium. */
 export interface Page {
@@ -57,7 +57,7 @@ function problemsOf({ error, checks, findings }: ReportBase): Item[] {
   const failed = checks.filter((check) => check.status === 'failed')
   const unverified = checks.filter((check) => check.status === 'unverified')
   const items = [
-    ...(error ? [itemOf({ severity: 'failure', message: error.message, remedy: error.remedy })] : []),
+    ...(error ? errorItems(error) : []),
     ...failed.flatMap((check) => checkItems(check, (finding) => finding.severity === 'failure')),
     ...findings.filter((finding) => finding.severity === 'failure').map((finding) => itemOf(finding)),
     ...unverified.flatMap((check) => checkItems(check, () => true)),
@@ -67,6 +67,14 @@ function problemsOf({ error, checks, findings }: ReportBase): Item[] {
     const key = JSON.stringify(item.message)
     return seen.has(key) ? false : seen.add(key)
   })
+}
+
+/** Wrong inputs are many problems in one error, one a line; what mends them all comes last. */
+function errorItems({ code, message, remedy }: ReportError): Item[] {
+  const lines = code === 'invalid-input' ? message.split('\n') : [message]
+  return lines.map((line, index) =>
+    itemOf({ severity: 'failure', message: line, ...(index === lines.length - 1 && { remedy }) }),
+  )
 }
 
 /** The findings of a check that explain its status; its summary where there are none. */

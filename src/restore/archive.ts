@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Contents } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
-import { parseToc, type Toc } from '../postgres/toc.ts'
+import { parseToc, type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 
 /** A directory-format archive of which only `toc.dat` is on disk: pg_restore needs no more for schema and constraints. */
@@ -50,6 +51,23 @@ export async function readPart(
   const chunks: Buffer[] = []
   for await (const chunk of plainBytes(set, partAt(set, path), identities, signal)) chunks.push(chunk)
   return Buffer.concat(chunks)
+}
+
+/**
+ * Fails with `damaged-document` unless contents and archive tell of the same tables: what one of them does not know would
+ * neither be loaded nor be missed.
+ */
+export function assertSameTables({ id, tables, files }: Contents, toc: Toc): void {
+  const stored = new Set(files.flatMap(({ name, segments, bundle }) => (segments || bundle ? [name] : [])))
+  const told = new Set(tables.map(({ dumpId, file }) => `${dumpId} ${file}`))
+  const entries = tableDataEntries(toc)
+  const agree = entries.every(({ dumpId, fileName }) => told.has(`${dumpId} ${fileName}`) && stored.has(fileName))
+  if (agree && entries.length === told.size) return
+  throw new LifeboatError(
+    'damaged-document',
+    `The contents and the archive of ${id} do not tell of the same tables`,
+    'Restore from another set; if this one was never touched, please report it.',
+  )
 }
 
 function assertKnownEntries(toc: Toc): void {

@@ -116,7 +116,10 @@ function judgeTables(tables: readonly TableProof[]): [Finding[], string] {
   )
   const rows = tables.reduce((sum, table) => sum + (table.status === 'equal' ? table.rows : 0), 0)
   const all = countMembers(tables)
-  return [findings, `${formatCount(all - countMembers(wrong))} of ${formatCount(all)} tables equal, ${formatCount(rows)} rows`]
+  return [
+    findings,
+    `${formatCount(all - countMembers(wrong))} of ${formatCount(all)} tables equal, ${formatCount(rows)} rows`,
+  ]
 }
 
 function countMembers(tables: readonly TableProof[]): number {

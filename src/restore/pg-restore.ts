@@ -4,12 +4,13 @@ import { ProcessGroup } from '../postgres/process-group.ts'
 import { scrub } from '../postgres/scrub.ts'
 import { TOOL_CONNINFO } from '../postgres/tool-environment.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
+import { scratchServerFailed, tellsInability, withoutValues } from './server-messages.ts'
 
 /** One statement of the schema or of section data that the server refused. */
 export interface RestoreError {
   /** `pre-data`, `rows`, `large objects`, `data`, `post-data`. */
   stage: string
-  /** What it is about: `FK CONSTRAINT bookings bookings_user_fkey`, or a table. */
+  /** What it is about: the beginning of a command (`ALTER TABLE ONLY public.bookings`), or `TABLE DATA public.bookings`. */
   subject: string
   /** The server's words without row content. */
   message: string
@@ -29,7 +30,7 @@ export interface PgRestoreOptions {
 
 /**
  * Runs pg_restore over one section and collects what the server refused, all of it: pg_restore goes on after an error.
- * Error: `pg-restore-failed` if pg_restore itself fails.
+ * Errors: `pg-restore-failed` if pg_restore itself fails, `scratch-server-failed` if the server cannot go on.
  */
 export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreError[]> {
   const { tools, target, archive, section, list, jobs = 1, signal } = options
@@ -51,8 +52,12 @@ export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreEr
   const { code, stderr } = await process.ended
   signal.throwIfAborted()
   const errors = parsePgRestoreErrors(stderr, section)
+  const inability = errors.find(({ message }) => tellsInability(message))
+  if (inability) throw scratchServerFailed(inability.message)
   if (code === 0 && errors.length === 0) return []
-  if (errors.length > 0 && code !== null) return errors
+  // It counts what it passed over when it has come to its end, and only then.
+  if (errors.length > 0 && /^pg_restore(?:: \[[^\]]*\])?: warning: errors ignored on restore: \d+$/m.test(stderr))
+    return errors
   const said = scrub(stderr, []).trim().split('\n').slice(-3).join(' · ')
   throw new LifeboatError(
     'pg-restore-failed',
@@ -61,24 +66,30 @@ export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreEr
   )
 }
 
-const ENTRY = /from TOC entry \d+; \d+ \d+ (.*)$/
 const REFUSED = /error: could not execute query: (?:ERROR|FATAL|PANIC): {2}(.*)$/
 const OTHER = /^pg_restore(?:: \[[^\]]*\])?: error: (.*)$/
+const COMMAND = /^Command was: (.*)$/
+const SUBJECT_LENGTH = 100
 
-/** The errors in what pg_restore wrote with untranslated messages. Commands, details and contexts are left out: they hold values. */
+/**
+ * The errors in what pg_restore wrote with untranslated messages. What an error is about is the first line of its command
+ * (entries are named to those only who ask for everything to be told, and that is megabytes). Details and contexts, and
+ * the literals of a command, hold values: they are left out.
+ */
 export function parsePgRestoreErrors(stderr: string, stage: string): RestoreError[] {
   const errors: RestoreError[] = []
-  let subject = 'the archive'
   for (const line of stderr.split('\n')) {
-    const entry = ENTRY.exec(line)
-    if (entry?.[1] !== undefined) subject = entry[1]
     const message = REFUSED.exec(line)?.[1] ?? OTHER.exec(line)?.[1]
-    if (message !== undefined) errors.push({ stage, subject, message: withoutValues(scrub(message, [])) })
+    if (message !== undefined)
+      errors.push({ stage, subject: 'the archive', message: withoutValues(scrub(message, [])) })
+    const command = COMMAND.exec(line)?.[1]
+    const last = errors.at(-1)
+    if (command !== undefined && last !== undefined) last.subject = subjectOf(command)
   }
   return errors
 }
 
-/** A message of the server without the value that some of them quote (`invalid input syntax for type integer: "…"`). */
-export function withoutValues(message: string): string {
-  return message.replace(/((?:invalid|malformed|out of range|too long|syntax|violates)[^:"]*): ".*$/is, '$1')
+function subjectOf(command: string): string {
+  const plain = command.replaceAll(/'(?:[^']|'')*'?/g, "'…'").replace(/\s*[;(]?\s*$/, '')
+  return plain.length <= SUBJECT_LENGTH ? plain : `${plain.slice(0, SUBJECT_LENGTH)}…`
 }

@@ -13,6 +13,7 @@ import {
   LineFingerprinter,
   sameFingerprint,
 } from '../streams/fingerprint.ts'
+import { describeServerError, failureOf } from './server-messages.ts'
 
 /** What one restored table was found to be, against what was dumped. */
 export interface TableProof {
@@ -100,7 +101,9 @@ async function compare(client: pg.Client, comparison: Comparison, signal: AbortS
       signal.throwIfAborted()
       const code = (error as { code?: string }).code
       if (code === '42P01' || code === '3F000') return { ...facts, status: 'missing', note: 'the table is not there' }
-      throw error
+      const failure = failureOf(error)
+      if (failure !== undefined) throw failure
+      return { ...facts, status: 'different', note: `it cannot be read back: ${describeServerError(error)}` }
     }
   }
   if (sameFingerprint(restored, dumped)) return { ...facts, status: 'equal' }

@@ -11,10 +11,11 @@ import type { Inventory } from '../postgres/inventory.ts'
 import type { ScratchCluster } from '../postgres/scratch-cluster.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
-import { fetchArchive, type LocalArchive } from './archive.ts'
+import { assertSameTables, fetchArchive, type LocalArchive } from './archive.ts'
 import { serverLargeObjects } from './large-objects.ts'
 import { type RestoreError, runPgRestore } from './pg-restore.ts'
 import { loadRows } from './rows.ts'
+import { describeServerError, failureOf } from './server-messages.ts'
 
 export interface RestoreOptions {
   set: OpenSet
@@ -42,13 +43,14 @@ export interface RestoreResult {
 /**
  * Restores a whole set into a new database of the scratch cluster: schema, rows, large objects, sequences, and then
  * indexes and constraints. What the server refuses is collected, not thrown. Errors: those of the set's parts,
- * `missing-locale`, `missing-extension`, `pg-restore-failed`.
+ * `missing-locale`, `missing-extension`, `pg-restore-failed`, `scratch-server-failed`.
  */
 export async function restoreSet(options: RestoreOptions): Promise<RestoreResult> {
   const { set, contents, identities, tools, temp, jobs, signal, stage } = options
   const directory = join(temp, 'restore')
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const archive = await fetchArchive(set, identities, directory, signal)
+  assertSameTables(contents, archive.toc)
   const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
   const pgRestore = { tools, target, archive: archive.directory, signal }
   const errors = [
@@ -65,7 +67,7 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
       runPgRestore({ ...pgRestore, section: 'post-data', jobs }),
     )),
   ]
-  await stage('analyze', 'Statistics', () => analyze(target))
+  errors.push(...(await stage('analyze', 'Statistics', () => analyze(target))))
   await rm(directory, { recursive: true, force: true })
   return { target, archive, errors, refusedSettings }
 }
@@ -114,11 +116,7 @@ async function assertExtensions(client: pg.Client, { extensions }: Inventory, to
 async function createRoles(client: pg.Client, roles: readonly string[], inventory: Inventory): Promise<void> {
   const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles')
   const existing = new Set(rows.map(({ rolname }) => rolname))
-  const superusers = new Set(
-    inventory.objects.flatMap(({ kind, facts }) =>
-      kind === 'event trigger' || kind === 'foreign data wrapper' ? [String(facts.owner)] : [],
-    ),
-  )
+  const superusers = new Set(inventory.superuserRoles)
   for (const role of roles) {
     if (existing.has(role)) continue
     await client.query(
@@ -127,10 +125,16 @@ async function createRoles(client: pg.Client, roles: readonly string[], inventor
   }
 }
 
-async function analyze(target: Database): Promise<void> {
+async function analyze(target: Database): Promise<RestoreError[]> {
   const client = await target.connect('analyze')
   try {
     await client.query('analyze')
+    return []
+  } catch (error) {
+    // It evaluates the expressions of indexes, which may raise anything.
+    const failure = failureOf(error)
+    if (failure !== undefined) throw failure
+    return [{ stage: 'analyze', subject: 'ANALYZE', message: describeServerError(error) }]
   } finally {
     await client.end()
   }

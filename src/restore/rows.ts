@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { Contents, DumpedFile, DumpedTable } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
-import { LifeboatError, messageOf } from '../base/errors.ts'
+import { LifeboatError } from '../base/errors.ts'
 import type { Database } from '../postgres/database.ts'
 import { type TableDataEntry, type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
@@ -11,7 +11,8 @@ import { unpackBundle } from '../streams/bundle.ts'
 import { copyRows } from '../streams/copy-file.ts'
 import { type Fingerprint, LineFingerprinter, sameFingerprint } from '../streams/fingerprint.ts'
 import { type LargeObjectSink, readOid } from './large-objects.ts'
-import { type RestoreError, withoutValues } from './pg-restore.ts'
+import type { RestoreError } from './pg-restore.ts'
+import { describeServerError, failureOf } from './server-messages.ts'
 
 export interface LoadOptions {
   set: OpenSet
@@ -78,6 +79,8 @@ class Loader {
   readonly #errors: RestoreError[]
   readonly #entries: Map<string, TableDataEntry>
   readonly #tables: Map<string, DumpedTable>
+  /** OIDs of the tables that this restore has made: an extension has put rows of its own into the others. */
+  readonly #created: Set<number>
   readonly #refused = new Set<string>()
   #client: pg.Client | undefined
 
@@ -85,6 +88,7 @@ class Loader {
     this.#options = options
     this.#errors = errors
     this.#entries = new Map(tableDataEntries(options.toc).map((entry) => [entry.fileName, entry]))
+    this.#created = new Set(options.toc.entries.flatMap(({ desc, oid }) => (desc === 'TABLE' ? [oid] : [])))
     this.#tables = new Map(options.contents.tables.map((table) => [table.file, table]))
   }
 
@@ -97,7 +101,7 @@ class Loader {
   }
 
   async #loadSegment(file: DumpedFile, index: number): Promise<void> {
-    const { set, identities, signal, largeObjects } = this.#options
+    const { set, identities, signal } = this.#options
     const segments = file.segments ?? []
     const segment = segments[index]
     if (segment === undefined) throw new Error(`${file.name} has no segment ${index}`)
@@ -105,7 +109,7 @@ class Loader {
     const oid = readOid(file.name)
     if (oid !== undefined) {
       const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0)
-      return largeObjects.write(await this.#connection(), oid, offset, bytes)
+      return this.#writeLargeObject(oid, offset, bytes)
     }
     const entry = this.#entries.get(file.name)
     // The lists of large objects: their order is of no use to us.
@@ -115,12 +119,12 @@ class Loader {
   }
 
   async #loadBundle(path: string): Promise<void> {
-    const { set, identities, signal, largeObjects } = this.#options
+    const { set, identities, signal } = this.#options
     for await (const { name, content } of unpackBundle(plainBytes(set, partAt(set, path), identities, signal))) {
       const oid = readOid(name)
       const entry = this.#entries.get(name)
       const table = this.#tables.get(name)
-      if (oid !== undefined) await largeObjects.write(await this.#connection(), oid, 0, content)
+      if (oid !== undefined) await this.#writeLargeObject(oid, 0, content)
       else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, true)
       else for await (const _ of content);
     }
@@ -135,18 +139,18 @@ class Loader {
   ): Promise<void> {
     const client = await this.#connection()
     const own = `${client.escapeIdentifier(entry.schema)}.${client.escapeIdentifier(entry.name)}`
-    const truncate = alone && !entry.viaPartitionRoot
-    if (truncate) await client.query('begin')
+    const mayEmpty = this.#created.has(entry.oid) && !entry.viaPartitionRoot
+    const truncate = alone && mayEmpty
     try {
-      if (truncate) await client.query(`truncate only ${own}`)
+      if (truncate) await client.query(`begin; truncate only ${own}`)
       await pipeline(checked(rows, expected, own), client.query(copyFrom(this.#statement(entry))))
       if (truncate) await client.query('commit')
     } catch (error) {
       this.#options.signal.throwIfAborted()
-      if (truncate) await client.query('rollback')
-      else await client.query(`truncate only ${own}`).catch(() => undefined)
-      if (!isServerError(error)) throw error
-      this.#note(entry, error)
+      // COPY undoes its own rows; those of the table's other segments go here. If the connection is gone, so is all of it.
+      const undo = truncate ? 'rollback' : `truncate only ${own}`
+      if (truncate || mayEmpty) await client.query(undo).catch(() => undefined)
+      this.#note(`TABLE DATA ${entry.schema}.${entry.name}`, error)
     }
   }
 
@@ -156,11 +160,22 @@ class Loader {
     return `${entry.copyStmt.trim().replace(/;$/, '')} with (encoding '${encoding}')`
   }
 
-  #note(entry: TableDataEntry, error: unknown): void {
-    const subject = `TABLE DATA ${entry.schema}.${entry.name}`
+  async #writeLargeObject(oid: number, offset: number, content: AsyncIterable<Buffer>): Promise<void> {
+    try {
+      await this.#options.largeObjects.write(await this.#connection(), oid, offset, content)
+    } catch (error) {
+      this.#options.signal.throwIfAborted()
+      this.#note(`LARGE OBJECT ${oid}`, error)
+    }
+  }
+
+  /** Notes what the server refused; throws anything else. */
+  #note(subject: string, error: unknown): void {
+    const failure = failureOf(error)
+    if (failure !== undefined) throw failure
     if (this.#refused.has(subject)) return
     this.#refused.add(subject)
-    this.#errors.push({ stage: 'rows', subject, message: withoutValues(messageOf(error)) })
+    this.#errors.push({ stage: 'rows', subject, message: describeServerError(error) })
   }
 
   async #connection(): Promise<pg.Client> {
@@ -182,9 +197,4 @@ async function* checked(rows: AsyncIterable<Buffer>, expected: Fingerprint, tabl
     `The stored rows of ${table} are not the rows that were dumped: their fingerprint differs`,
     'Do not rely on this set: restore test the one before it, and take a new dump.',
   )
-}
-
-function isServerError(error: unknown): boolean {
-  const { severity, code } = error as { severity?: unknown; code?: unknown }
-  return typeof severity === 'string' && typeof code === 'string' && !code.startsWith('57') && !code.startsWith('08')
 }

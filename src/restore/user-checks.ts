@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { messageOf } from '../base/errors.ts'
+import { codeOf } from '../base/errors.ts'
 import { type CheckResult, type Finding, statusOf } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { Database } from '../postgres/database.ts'
-import { withoutValues } from './pg-restore.ts'
+import { describeServerError, failureOf } from './server-messages.ts'
 
 /** A statement about the data that must hold in the restored database. */
 export interface Assertion {
@@ -50,13 +50,17 @@ export async function runAssertions(
 async function holds(client: Awaited<ReturnType<Database['connect']>>, sql: string): Promise<string | undefined> {
   try {
     await client.query('begin transaction read only')
-    const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' })
+    const result: unknown = await client.query<unknown[]>({ text: sql, rowMode: 'array' })
+    if (Array.isArray(result)) return 'it is more than one statement'
+    const { rows } = result as { rows: unknown[][] }
     if (rows.length === 0) return 'its query gave no row'
     return rows.every(([first]) => first === true) ? undefined : 'it does not hold'
   } catch (error) {
-    return `its query failed: ${withoutValues(messageOf(error))}`
+    const failure = failureOf(error)
+    if (failure !== undefined) throw failure
+    return `its query failed: ${describeServerError(error)}`
   } finally {
-    await client.query('rollback')
+    await client.query('rollback').catch(() => undefined)
   }
 }
 
@@ -87,13 +91,10 @@ export async function runUserCommand(options: CommandOptions | undefined): Promi
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  const stop = () => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL')
-  signal.addEventListener('abort', stop, { once: true })
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => log.info(`command: ${line}`))
   }
-  const [code] = (await once(child, 'close')) as [number | null]
-  signal.removeEventListener('abort', stop)
+  const code = await endOf(child, signal)
   signal.throwIfAborted()
   const ended = code === null ? 'was ended by a signal' : `ended with exit code ${code}`
   const findings: Finding[] =
@@ -102,4 +103,24 @@ export async function runUserCommand(options: CommandOptions | undefined): Promi
       : [{ severity: 'failure', message: `the command ${ended}`, remedy: 'Its output is in the log of this step.' }]
   const seconds = (clock.now().getTime() - began) / 1_000
   return { id: 'command', title, status: statusOf(findings), summary: ended, findings, seconds }
+}
+
+/** The exit code, null for a signal. What the command left running in the background is ended with it. */
+async function endOf(child: ChildProcess, signal: AbortSignal): Promise<number | null> {
+  const stop = () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    } catch (error) {
+      if (codeOf(error) !== 'ESRCH') throw error
+    }
+  }
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  const closed = once(child, 'close')
+  const [code] = (await once(child, 'exit')) as [number | null]
+  // Otherwise a server that it started would hold its output open for ever.
+  stop()
+  await closed
+  signal.removeEventListener('abort', stop)
+  return code
 }

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -42,8 +43,9 @@ export function watchCommandLines(): { end(): Promise<string[]> } {
   let watching = true
   const work = (async () => {
     while (watching) {
-      for (const pid of await processIds()) seen.add(await commandLine(pid))
-      await sleep(5)
+      // In one go: many of these processes live for some hundredths of a second.
+      for (const pid of readdirSync('/proc').filter(isProcess)) seen.add(commandLineNow(pid))
+      await sleep(2)
     }
   })()
   return {
@@ -56,7 +58,19 @@ export function watchCommandLines(): { end(): Promise<string[]> } {
 }
 
 async function processIds(): Promise<number[]> {
-  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  return (await readdir('/proc')).filter(isProcess).map(Number)
+}
+
+function isProcess(name: string): boolean {
+  return /^\d+$/.test(name)
+}
+
+function commandLineNow(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+  } catch {
+    return ''
+  }
 }
 
 async function commandLine(pid: number): Promise<string> {

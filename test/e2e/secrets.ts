@@ -21,7 +21,7 @@ export function secretsOf(inputs: Readonly<Record<string, string>>, env: Readonl
   return values.flatMap((value) => {
     if (value === undefined) return []
     const lines = value.split('\n').map((line) => line.trim())
-    const secretLines = lines.filter((line) => !/^(-----|#)/.test(line))
+    const secretLines = lines.filter((line) => line !== '' && !/^(-----|#)/.test(line))
     const password = /^[a-z]+:\/\/[^:@/]*:(.*)@/s.exec(value)?.[1]
     return password === undefined ? secretLines : [...secretLines, password, decoded(password)]
   })

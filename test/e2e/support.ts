@@ -19,6 +19,7 @@ import { openStorage } from '../../src/storage/open.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { startServer, type TestServer } from '../support/postgres.ts'
 import { type BucketOptions, type S3Service, startS3 } from '../support/s3-service.ts'
+import { scanForSecrets, secretsOf } from './secrets.ts'
 
 const run = promisify(execFile)
 
@@ -61,6 +62,8 @@ export type RunOptions = Omit<StepOptions, 'action' | 'inputs'> & { event?: { na
  * `afterAll(() => lab.close())`; everything is made when it is first asked for.
  */
 export class Lab {
+  /** What no run may show besides its own secrets: pieces of row content, passwords. Tests add to it. */
+  readonly secrets = new Set<string>()
   readonly #servers = new Map<string, Promise<TestServer>>()
   readonly #storages: Storage[] = []
   #directory: Promise<string> | undefined
@@ -71,7 +74,8 @@ export class Lab {
   async directory(name: string): Promise<string> {
     this.#directory ??= mkdtemp(join(tmpdir(), 'lifeboat-e2e-'))
     this.#count += 1
-    const directory = join(await this.#directory, `${this.#count}-${name}`)
+    const number = this.#count
+    const directory = join(await this.#directory, `${number}-${name}`)
     await mkdir(directory, { mode: 0o700 })
     return directory
   }
@@ -133,20 +137,21 @@ export class Lab {
     }
   }
 
-  /** Runs one bundled action on that storage, as a job of its own. */
+  /**
+   * Runs one bundled action on that storage, as a job of its own; fails if anything that it let out, or wrote where anybody
+   * can read it, holds a secret of its inputs or of `this.secrets`.
+   */
   async run(
     action: 'action-dump' | 'action-verify' | 'action-restore-test',
     storage: TestStorage,
     inputs: Record<string, string> = {},
     options: RunOptions = {},
   ): Promise<ActionResult> {
-    return runAction({
-      ...options,
-      action,
-      inputs: { ...storage.inputs, ...inputs },
-      temp: await this.directory(action),
-      env: { ...actionEnvironment(), ...storage.env, ...options.env },
-    })
+    const env = { ...actionEnvironment(), ...storage.env, ...options.env }
+    const temp = await this.directory(action)
+    const result = await runAction({ ...options, action, inputs: { ...storage.inputs, ...inputs }, temp, env })
+    await scanForSecrets(result, [...this.secrets, ...secretsOf(inputs, env)], storage.storage)
+    return result
   }
 
   /** A job of several steps; `finish()` it. Everything that it writes is below `directory`. */
@@ -219,4 +224,14 @@ export async function download(storage: Storage, prefix: string, folder: string)
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, await storage.read(key, { limit: 1 << 30 }))
   }
+}
+
+/** What RESTORE.md in a set's folder tells to run: the command that makes the database, and its one `sh` block. */
+export async function readGuide(folder: string): Promise<{ createDatabase: string; script: string }> {
+  const text = await readFile(join(folder, 'RESTORE.md'), 'utf8')
+  const blocks = [...text.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)]
+  const commands = [...text.matchAll(/`(createdb .*)`/g)]
+  if (blocks.length !== 1 || blocks[0]?.[1] !== 'sh') throw new Error('RESTORE.md does not hold exactly one sh block')
+  if (commands.length !== 1) throw new Error('RESTORE.md does not name exactly one createdb command')
+  return { createDatabase: commands[0]?.[1] ?? '', script: blocks[0][2] ?? '' }
 }

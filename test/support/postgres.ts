@@ -174,8 +174,9 @@ interface Running {
 
 function describeServer({ major, bin, port, password, directory, server }: Running): TestServer {
   const psql = async (database: string, sql: string): Promise<string> => {
-    const env = { ...serverEnvironment(), PGPASSWORD: password, PGCLIENTENCODING: 'UTF8' }
-    const connection = ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-d', database]
+    // By the environment: as an argument, a name with = in it would be a connection string.
+    const env = { ...serverEnvironment(), PGPASSWORD: password, PGCLIENTENCODING: 'UTF8', PGDATABASE: database }
+    const connection = ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres']
     const format = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1']
     const finished = run(join(bin, 'psql'), [...connection, ...format, '-f', '-'], { env, maxBuffer: 64 * 2 ** 20 })
     finished.child.stdin?.end(sql)
