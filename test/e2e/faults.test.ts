@@ -8,6 +8,7 @@ import { type Job, type StepOptions, type StepResult, startJob } from '../../scr
 import { availableMajors, binDirectory, type TestServer } from '../support/postgres.ts'
 import { type HeldProxy, startHeldProxy } from './held-proxy.ts'
 import { processesOf, untilNone } from './processes.ts'
+import { scanForSecrets, secretsOf } from './secrets.ts'
 import { actionEnvironment, expectExit, Lab, type TestStorage } from './support.ts'
 
 const lab = new Lab()
@@ -97,16 +98,12 @@ async function expectUntouched(where: TestStorage, before: readonly string[]): P
 }
 
 /** Runs a main step whose post step the caller asks for, or not: `job.finish()`. */
-async function runMainStep(
-  where: TestStorage,
-  options: StepOptions,
-  temp?: string,
-): Promise<{ job: Job; result: StepResult }> {
-  const job = await startJob({
-    temp: temp ?? (await lab.directory('job')),
-    env: { ...actionEnvironment(), ...where.env },
-  })
-  const result = await job.run({ ...options, inputs: { ...where.inputs, ...options.inputs } })
+async function runMainStep(where: TestStorage, options: StepOptions): Promise<{ job: Job; result: StepResult }> {
+  const env = { ...actionEnvironment(), ...where.env }
+  const inputs = { ...where.inputs, ...options.inputs }
+  const job = await startJob({ temp: await lab.directory('job'), env })
+  const result = await job.run({ ...options, inputs })
+  await scanForSecrets({ ...result, orphans: [] }, secretsOf(inputs, env), where.storage)
   return { job, result }
 }
 

@@ -7,6 +7,7 @@ import { createCommandFiles, readCommandFiles } from '../../scripts/lib/file-com
 import { runAction, startJob } from '../../scripts/lib/local-runner.ts'
 import { findServerOwner, type ProcessOwner, runAs } from '../../src/postgres/commands.ts'
 import { availableMajors, type TestServer } from '../support/postgres.ts'
+import { scanForSecrets, secretsOf } from './secrets.ts'
 import { actionEnvironment, expectExit, Lab, type TestStorage } from './support.ts'
 
 const lab = new Lab()
@@ -64,7 +65,9 @@ describe('several at once, and unusual places', () => {
     for (const action of ['action-dump', 'action-verify', 'action-restore-test']) {
       const inputs: Record<string, string> = action === 'action-dump' ? { 'database-url': url } : {}
       const env = actionEnvironment()
-      expectExit(await runAction({ action, inputs: { ...storage.inputs, ...inputs }, temp, env }), 0)
+      const result = await runAction({ action, inputs: { ...storage.inputs, ...inputs }, temp, env })
+      expectExit(result, 0)
+      await scanForSecrets(result, secretsOf(inputs, env), storage.storage)
     }
   })
 

@@ -1,0 +1,211 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { expect, test } from '@jest/globals'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
+import type { Contents, Head } from '../../src/backup-set/documents.ts'
+import { layout } from '../../src/backup-set/layout.ts'
+import { LifeboatError } from '../../src/base/errors.ts'
+import type { Toc } from '../../src/postgres/toc.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import { parseIdentities } from '../../src/streams/age.ts'
+import { withStorage } from '../backup-set/support.ts'
+import { buildSet, check, hoursAgo, type SetOptions } from './set.ts'
+
+const GOOD = {
+  manifest: 'passed',
+  signature: 'not run',
+  parts: 'passed',
+  'stored-bytes': 'passed',
+  contents: 'passed',
+  rows: 'passed',
+}
+
+async function keysOf(storage: Storage, head: Head): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of storage.list(layout.set('shop', head.id))) keys.push(key)
+  return keys
+}
+
+const takenAt = hoursAgo(2)
+
+async function encryption() {
+  const identity = await generateIdentity()
+  return { recipients: [await identityToRecipient(identity)], identities: parseIdentities(identity) }
+}
+
+test('a good set passes every check: plain, encrypted and signed', async () => {
+  await withStorage(async (storage) => {
+    const plain = await check(storage, await buildSet(storage, { takenAt }), 'integrity')
+    expect(plain).toMatchObject({ statuses: GOOD, findings: [] })
+    const { recipients, identities } = await encryption()
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const head = await buildSet(storage, { takenAt, recipients, signingKey: privateKey })
+    const opened = await check(storage, head, 'integrity', { identities, verifyKeys: [createPublicKey(privateKey)] })
+    expect(opened).toMatchObject({ statuses: { ...GOOD, signature: 'passed' }, findings: [] })
+    expect(opened.bytesRead).toBe(head.totals.storedBytes)
+  })
+})
+
+test('of an encrypted set without an identity the stored bytes are checked, and nothing else is claimed', async () => {
+  await withStorage(async (storage) => {
+    const { recipients } = await encryption()
+    const head = await buildSet(storage, { takenAt, recipients })
+    const closed = await check(storage, head, 'integrity')
+    expect(closed.statuses).toEqual({ ...GOOD, contents: 'not run', rows: 'not run' })
+    expect(closed.bytesRead).toBe(head.totals.storedBytes)
+    const stranger = await encryption()
+    const wrong = await check(storage, head, 'integrity', stranger)
+    expect(wrong.statuses).toMatchObject({ 'stored-bytes': 'unverified', contents: 'unverified', rows: 'unverified' })
+  })
+})
+
+type Damage = (bytes: Buffer) => Buffer | undefined
+
+const DAMAGE: Record<string, Damage> = {
+  'a flipped bit': (bytes) => {
+    const changed = Buffer.from(bytes)
+    changed[changed.length >> 1] = (changed[changed.length >> 1] ?? 0) ^ 1
+    return changed
+  },
+  'cut by one byte': (bytes) => bytes.subarray(0, -1),
+  'one byte more': (bytes) => Buffer.concat([bytes, Buffer.alloc(1)]),
+  emptied: () => Buffer.alloc(0),
+  deleted: () => undefined,
+}
+
+test.each(Object.keys(DAMAGE))(
+  'every object of a set, %s, is found by integrity; by smoke unless the size stays',
+  async (name) => {
+    await withStorage(async (storage) => {
+      const { recipients, identities } = await encryption()
+      for (const encrypted of [false, true]) {
+        const head = await buildSet(storage, { takenAt, ...(encrypted ? { recipients } : {}) })
+        const keys = await keysOf(storage, head)
+        expect(keys.length).toBeGreaterThan(8)
+        for (const key of keys) {
+          const bytes = await storage.read(key)
+          const damaged = DAMAGE[name]?.(bytes)
+          if (damaged === undefined) await storage.delete([{ key }])
+          else await storage.put(key, damaged)
+          const isManifest = key.endsWith('manifest.json')
+          const smoke = await check(storage, head, 'smoke')
+          const seen = isManifest || name !== 'a flipped bit'
+          expect({ key, smoke: Object.values(smoke.statuses).includes('failed') }).toEqual({ key, smoke: seen })
+          const { statuses } = await check(storage, head, 'integrity', encrypted ? { identities } : {})
+          expect({ key, encrypted, statuses }).toMatchObject({
+            statuses: { [isManifest ? 'manifest' : 'stored-bytes']: 'failed' },
+          })
+          expect(Object.values(statuses)).not.toContain('unverified')
+          await storage.put(key, bytes)
+        }
+        expect((await check(storage, head, 'integrity', encrypted ? { identities } : {})).statuses).toEqual(GOOD)
+      }
+    })
+  },
+)
+
+test('parts that changed places are found', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt })
+    const [first = '', second = ''] = (await keysOf(storage, head)).filter((key) => /11\.dat\.\d+/.test(key))
+    const [a, b] = [await storage.read(first), await storage.read(second)]
+    await storage.put(first, b)
+    await storage.put(second, a)
+    expect((await check(storage, head, 'integrity')).statuses).toMatchObject({
+      'stored-bytes': 'failed',
+      rows: 'failed',
+    })
+  })
+})
+
+type Fault = [title: string, alter: NonNullable<SetOptions['alter']>, found: string]
+
+const table = (contents: Contents, index: number) => {
+  const found = contents.tables[index]
+  if (found === undefined) throw new Error('no such table')
+  return found
+}
+
+const file = (contents: Contents, index: number) => {
+  const found = contents.files[index]
+  if (found === undefined) throw new Error('no such file')
+  return found
+}
+
+const dropEntry = (toc: Toc, tag: string) => {
+  toc.entries = toc.entries.filter((entry) => entry.tag !== tag)
+}
+
+const FAULTS: Fault[] = [
+  ['other rows', ({ contents }) => Object.assign(table(contents, 0).fingerprint, { rows: 3 }), 'rows'],
+  ['another sum', ({ contents }) => Object.assign(table(contents, 1).fingerprint, { sum: '0'.repeat(32) }), 'rows'],
+  ['more large objects', ({ contents }) => Object.assign(contents.largeObjects, { count: 2 }), 'rows'],
+  ['a table that the archive lacks', ({ toc }) => dropEntry(toc, 'small'), 'contents'],
+  ['a table that the contents lack', ({ contents }) => contents.tables.pop(), 'contents'],
+  ['a table under another name', ({ contents }) => Object.assign(table(contents, 0), { name: 'other' }), 'contents'],
+  ['a file that the contents lack', ({ contents }) => contents.files.splice(2, 1), 'contents'],
+  ['a file that is nowhere', ({ contents }) => contents.files.push({ name: '99.dat', plainBytes: 5 }), 'contents'],
+  ['a file of another length', ({ contents }) => Object.assign(file(contents, 0), { plainBytes: 1 }), 'contents'],
+  ['a missing segment', ({ contents }) => file(contents, 1).segments?.pop(), 'stored-bytes'],
+  ['segments in another order', ({ contents }) => file(contents, 1).segments?.reverse(), 'stored-bytes'],
+]
+
+test.each(FAULTS)('a set that was written wrong, with %s, does not pass', async (_, alter, found) => {
+  await withStorage(async (storage) => {
+    const { statuses, findings } = await check(storage, await buildSet(storage, { takenAt, alter }), 'integrity')
+    expect({ statuses, findings }).toMatchObject({ statuses: { [found]: 'failed' } })
+  })
+})
+
+test('a storage that does not answer leaves the set unverified, not failed', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt })
+    const refuse = () => Promise.reject(new LifeboatError('storage-unreachable', 'no answer', 'wait'))
+    const mute = (methods: Partial<Storage>): Storage => Object.assign(Object.create(storage), bound(storage), methods)
+    const noParts = await check(mute({ get: refuse }), head, 'integrity')
+    expect(noParts.statuses).toEqual({
+      ...GOOD,
+      'stored-bytes': 'unverified',
+      contents: 'unverified',
+      rows: 'unverified',
+    })
+    const nothing = await check(mute({ get: refuse, read: refuse }), head, 'integrity')
+    expect(new Set(Object.values(nothing.statuses))).toEqual(new Set(['unverified']))
+  })
+})
+
+function bound(storage: Storage): Partial<Storage> {
+  return {
+    get: (key, options) => storage.get(key, options),
+    read: (key, options) => storage.read(key, options),
+    head: (key, options) => storage.head(key, options),
+    list: (prefix, options) => storage.list(prefix, options),
+  }
+}
+
+test('a part that was replaced, but is still there as the version that was written, is a warning', async () => {
+  await withStorage(async (storage) => {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    // A storage that keeps versions: what was written first is `v1`.
+    const first = new Map<string, Buffer>()
+    const versioned: Storage = Object.assign(Object.create(storage), bound(storage), {
+      put: async (...args: Parameters<Storage['put']>) => {
+        const stored = await storage.put(...args)
+        if (!first.has(args[0])) first.set(args[0], await storage.read(args[0]))
+        return { ...stored, versionId: 'v1' }
+      },
+      head: async (key: string, { versionId }: { versionId?: string } = {}) =>
+        versionId === 'v1' && first.has(key)
+          ? { key, bytes: first.get(key)?.length, modified: takenAt }
+          : storage.head(key),
+    })
+    const head = await buildSet(versioned, { takenAt, signingKey: privateKey })
+    const key = layout.part('shop', head.id, 'roles.sql.zst')
+    const part = layout.part('shop', head.id, 'database/toc.dat.zst')
+    await storage.put(part, Buffer.from('replaced'))
+    const { statuses, findings } = await check(versioned, head, 'smoke')
+    expect(statuses.parts).toBe('passed')
+    expect(findings.join('\n')).toMatch(/parts warning: 1 parts were deleted or replaced/)
+    await storage.put(key, Buffer.from('stray'))
+    expect((await check(versioned, head, 'smoke')).findings.join('\n')).toMatch(/belong to no part, e.g. roles.sql.zst/)
+  })
+})

@@ -1,0 +1,227 @@
+import type { KeyObject } from 'node:crypto'
+import type { Contents, Head, Manifest } from '../../src/backup-set/documents.ts'
+import { stateOf } from '../../src/backup-set/evidence.ts'
+import { readCatalog } from '../../src/backup-set/find.ts'
+import { newSetId } from '../../src/backup-set/layout.ts'
+import { type OpenSet, openSet } from '../../src/backup-set/open-set.ts'
+import { type Clock, memoryLog, systemClock } from '../../src/base/ports.ts'
+import { type CheckContext, type Mode, runChecks } from '../../src/checks/check.ts'
+import { CHECKS } from '../../src/checks/modes.ts'
+import { type Reading, readEverything } from '../../src/checks/reading.ts'
+import { Bundler } from '../../src/dump/bundler.ts'
+import { publishSet } from '../../src/dump/publish.ts'
+import { SetWriter } from '../../src/dump/set-writer.ts'
+import { type FileContent, sealFile } from '../../src/dump/table-files.ts'
+import { SESSION_PINS } from '../../src/postgres/pins.ts'
+import { type Toc, type TocEntry, writeToc } from '../../src/postgres/toc.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import type { AgeIdentity } from '../../src/streams/age.ts'
+import { addFingerprints } from '../../src/streams/fingerprint.ts'
+
+const END = '\\.\n\n\n'
+const SMALL = Buffer.from(`1\tone\n2\ttwo\n${END}`)
+const LARGE = Buffer.from(`${Array.from({ length: 90_000 }, (_, n) => `${n}\trow ${n * 7}\n`).join('')}${END}`)
+const OBJECT = Buffer.from('the content of a large object')
+
+export interface SetOptions {
+  takenAt: Date
+  recipients?: readonly string[]
+  signingKey?: KeyObject
+  content?: Manifest['content']
+  /** How much of the large table's rows there are. */
+  share?: number
+  /** What a faulty dump would have written. */
+  alter?: (parts: { contents: Contents; toc: Toc }) => unknown
+}
+
+function entryOf(dumpId: number, tag: string, desc: string, more: Partial<TocEntry>): TocEntry {
+  const nothing = {
+    hadDumper: true,
+    tableOid: 0,
+    oid: 16_000 + dumpId,
+    section: 'data',
+    defn: '',
+    dropStmt: '',
+  } as const
+  const rest = {
+    copyStmt: null,
+    namespace: 'public',
+    tablespace: null,
+    tableAm: null,
+    relkind: '',
+    owner: 'o',
+  } as const
+  return { dumpId, tag, desc, ...nothing, ...rest, dependencies: [], ...more }
+}
+
+function tocOf(): Toc {
+  const copy = (table: string) => `COPY public.${table} (id, text) FROM stdin;\n`
+  return {
+    version: '1.16',
+    format: 'directory',
+    textEncoding: 'utf8',
+    offsetSize: 8,
+    compression: 0,
+    createdAt: '2026-11-22T02:17:04',
+    daylightSaving: 0,
+    database: 'shop',
+    serverVersion: '17.12',
+    dumpVersion: '17.12',
+    entries: [
+      entryOf(10, 'small', 'TABLE DATA', { copyStmt: copy('small'), fileName: '10.dat' }),
+      entryOf(11, 'large', 'TABLE DATA', { copyStmt: copy('large'), fileName: '11.dat' }),
+      entryOf(12, '50000', 'BLOBS', { fileName: 'blobs_12.toc' }),
+    ],
+  }
+}
+
+/** Writes and publishes a small set with a table in a bundle, one in segments, and a large object. */
+export async function buildSet(storage: Storage, options: SetOptions): Promise<Head> {
+  const { takenAt, recipients = [], content = 'whole', share = 1 } = options
+  const id = newSetId(takenAt, 'nightly')
+  const { signal } = new AbortController()
+  const writer = new SetWriter({ storage, database: 'shop', id, sealing: { level: 1, recipients }, signal })
+  const bundles = new Map<string, string>()
+  const bundler = new Bundler(writer.store, (bundle, names) => {
+    for (const name of names) bundles.set(name, bundle)
+  })
+  const largeRows = LARGE.subarray(0, LARGE.indexOf('\n', Math.floor((LARGE.length - 10) * share)) + 1)
+  const large = Buffer.concat([share === 1 ? LARGE.subarray(0, -END.length) : largeRows, Buffer.from(END)])
+  const seal = (name: string, kind: FileContent, bytes: Buffer) => {
+    const chunks = (async function* () {
+      yield bytes
+    })()
+    return sealFile({ name, content: kind, chunks, store: writer.store, bundler, segmentBytes: 1 << 19 })
+  }
+  const sealed = [
+    await seal('10.dat', { kind: 'rows' }, SMALL),
+    await seal('11.dat', { kind: 'rows' }, large),
+    await seal('blob_50000.dat', { kind: 'large object', oid: 50_000 }, OBJECT),
+    await seal('blobs_12.toc', { kind: 'other' }, Buffer.from('50000 blob_50000.dat\n')),
+  ]
+  await bundler.flush()
+  const fingerprint = (index: number) =>
+    addFingerprints(...(sealed[index]?.fingerprint ? [sealed[index].fingerprint] : []))
+  const tables = ['small', 'large'].map((name, index) => ({
+    dumpId: 10 + index,
+    schema: 'public',
+    name,
+    file: `${10 + index}.dat`,
+    loadsInto: `public.${name}`,
+    fingerprint: fingerprint(index),
+  }))
+  const contents: Contents = {
+    kind: 'pg-lifeboat contents',
+    format: 1,
+    database: 'shop',
+    id,
+    files: sealed.map(({ file }) => {
+      const bundle = bundles.get(file.name)
+      return bundle === undefined ? file : { ...file, bundle }
+    }),
+    tables,
+    largeObjects: { count: 1, fingerprint: fingerprint(2) },
+    excluded: [],
+    pins: SESSION_PINS.map(([name, value]) => [name, value]),
+    databaseFacts: {
+      encoding: 'UTF8',
+      localeProvider: 'libc',
+      collate: 'C',
+      ctype: 'C',
+      locale: null,
+      icuRules: null,
+      settings: [],
+    },
+    roles: [],
+    inventory: {},
+  }
+  const toc = tocOf()
+  options.alter?.({ contents, toc })
+  const tocBytes = (async function* () {
+    yield writeToc(toc)
+  })()
+  await writer.store({ path: 'database/toc.dat', content: tocBytes })
+  const rows = tables.reduce((sum, table) => sum + table.fingerprint.rows, 0)
+  const plainBytes = sealed.reduce((sum, { file }) => sum + file.plainBytes, 0)
+  const source = {
+    systemIdentifier: null,
+    database: 'shop',
+    serverVersion: '17.12',
+    serverMajor: 17,
+    standby: false,
+    lsn: null,
+  }
+  const manifest = {
+    kind: 'pg-lifeboat manifest' as const,
+    format: 1 as const,
+    database: 'shop',
+    id,
+    takenAt: takenAt.toISOString(),
+    content,
+    source,
+    tools: { pgDump: '17.12', lifeboat: '0.1.0' },
+    sealing: { compression: 'zstd' as const, level: 1, recipients: [...recipients] },
+    dumpSeconds: 1,
+  }
+  const { signingKey } = options
+  const publication = { contents, manifest, tables: tables.length, rows, plainBytes }
+  return publishSet(writer, signingKey === undefined ? publication : { ...publication, signingKey })
+}
+
+export const NOW = new Date('2026-11-22T12:00:00Z')
+export const clock: Clock = { ...systemClock, now: () => NOW }
+
+export function hoursAgo(hours: number): Date {
+  return new Date(NOW.getTime() - hours * 3_600_000)
+}
+
+/** `id: status` of every check of a mode over a set, in their order, and all their findings. */
+export async function check(
+  storage: Storage,
+  head: Head,
+  mode: Mode,
+  options: Partial<
+    Pick<CheckContext, 'identities' | 'verifyKeys' | 'newest' | 'sizeChangeWarn' | 'sizeChangeFail'>
+  > = {},
+): Promise<{ statuses: Record<string, string>; findings: string[]; bytesRead: number | undefined }> {
+  const identities: readonly AgeIdentity[] = options.identities ?? []
+  const verifyKeys = options.verifyKeys ?? []
+  const catalog = await readCatalog(storage, 'shop')
+  const { signal } = new AbortController()
+  let opened: Promise<OpenSet> | undefined
+  let reading: Promise<Reading> | undefined
+  const open = () => {
+    opened ??= openSet(storage, head, verifyKeys)
+    return opened
+  }
+  const read = () => {
+    reading ??= open().then((set) => readEverything(set, identities, signal))
+    return reading
+  }
+  const results = await runChecks(CHECKS, mode, {
+    storage,
+    catalog,
+    head,
+    state: stateOf(head.id, catalog.evidence),
+    newest: true,
+    maxAge: 30 * 3_600,
+    sizeChangeWarn: 0.2,
+    sizeChangeFail: 0.5,
+    maxRestoreTestAge: 35 * 86_400,
+    clock,
+    log: memoryLog(),
+    signal,
+    openSet: open,
+    reading: read,
+    ...options,
+    identities,
+    verifyKeys,
+  })
+  return {
+    statuses: Object.fromEntries(results.map(({ id, status }) => [id, status])),
+    findings: results.flatMap(({ id, findings }) =>
+      findings.map(({ severity, message }) => `${id} ${severity}: ${message}`),
+    ),
+    bytesRead: mode === 'integrity' ? (await read().catch(() => undefined))?.bytesRead : undefined,
+  }
+}

@@ -1,0 +1,120 @@
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startServer, type TestServer } from '../support/postgres.ts'
+
+const FIXTURES = new URL('../fixtures/gauntlet/', import.meta.url)
+
+/** Capitals, quotes, spaces, a line end, what a shell or libpq would take for something else, and a leading dash. */
+export const GAUNTLET_DATABASE = `-Gäuntlet "Q" 'x'\n$HOME {=} %0A 数据 \\`
+
+export interface GauntletSize {
+  tables: number
+  largeObjects: number
+}
+
+/** Runs the files of `test/fixtures/gauntlet` in one session of the superuser, with these psql variables. */
+export async function runFixtures(
+  server: TestServer,
+  database: string,
+  names: readonly string[],
+  variables: Readonly<Record<string, string | number>> = {},
+): Promise<void> {
+  const texts = await Promise.all(names.map((name) => readFile(new URL(`${name}.sql`, FIXTURES), 'utf8')))
+  const sets = Object.entries(variables).map(([name, value]) => `\\set ${name} ${value}\n`)
+  await server.psql(database, [...sets, ...texts].join('\n'))
+}
+
+/** Builds the gauntlet database on a server that knows nothing of it. */
+export async function buildGauntlet(server: TestServer, extension: string, size: GauntletSize): Promise<void> {
+  await server.createDatabase(GAUNTLET_DATABASE)
+  const variables = { extension, tables: size.tables, large_objects: size.largeObjects }
+  await runFixtures(server, GAUNTLET_DATABASE, FILES, variables)
+}
+
+const FILES = ['gauntlet', 'names', 'values', 'tables', 'code', 'many', 'settings']
+
+const EXTENSION = `
+  create table @extschema@.gauntlet_config (k text primary key, v text);
+  insert into @extschema@.gauntlet_config values ('shipped', 'by the extension');
+  create table @extschema@.gauntlet_all (id integer, v text);
+  create table @extschema@.gauntlet_private (id integer);
+  insert into @extschema@.gauntlet_private values (1);
+  create sequence @extschema@.gauntlet_seq;
+  select pg_catalog.pg_extension_config_dump('gauntlet_config', $$where k <> 'shipped'$$);
+  select pg_catalog.pg_extension_config_dump('gauntlet_all', '');
+  select pg_catalog.pg_extension_config_dump('gauntlet_seq', '');
+`
+
+/**
+ * Puts an extension of SQL alone where servers of these binaries look for extensions, under a name that nobody else has.
+ * PostgreSQL before 18 looks in one directory only, so that this must be writable: as root, or in an unpacked server of
+ * one's own.
+ */
+export async function installExtension(server: TestServer): Promise<{ name: string; remove(): Promise<void> }> {
+  const name = `lifeboat_gauntlet_${process.pid}`
+  const share = await server.psql('postgres', `select setting from pg_config where name = 'SHAREDIR'`)
+  const files = [join(share, 'extension', `${name}.control`), join(share, 'extension', `${name}--1.0.sql`)]
+  const [control = '', script = ''] = files
+  await writeFile(control, `comment = 'for a test'\ndefault_version = '1.0'\nrelocatable = false\n`)
+  await writeFile(script, EXTENSION)
+  return { name, remove: () => Promise.all(files.map((file) => rm(file, { force: true }))).then(() => undefined) }
+}
+
+/**
+ * Everything that psql can say of a database's content, a line each: rows and a sum over them for each table (its columns
+ * by name; partitions at their root, for which leaf a row is in may change), large objects, sequences.
+ */
+export const CONTENT = `
+  set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set extra_float_digits = 3;
+  set bytea_output = 'hex'; set lc_monetary = 'C'; set xmloption = 'content'; set search_path = ''; set jit = off;
+  set row_security = off; set quote_all_identifiers = off; set max_parallel_workers_per_gather = 0; set statement_timeout = 0;
+  select format(
+    'select %L, count(*), sum(pg_catalog.hashtextextended(row(%s)::text, 0)::numeric) from %s %s t',
+    'table ' || c.oid::regclass, (
+      select string_agg('t.' || quote_ident(attname), ', ' order by attname collate "C") from pg_attribute
+      where attrelid = c.oid and attnum > 0 and not attisdropped
+    ), case when relkind = 'p' then '' else 'only' end, c.oid::regclass)
+  from pg_class c
+  where relnamespace::regnamespace::text !~ '^(pg_|information_schema)' and relkind in ('r', 'm', 'p')
+    and relispopulated and (not relispartition or relname = 'with_far_near') and relname <> 'with_far'
+  order by c.oid::regclass::text collate "C" \\gexec
+  select 'large object ' || oid, lomowner::regrole, lomacl::text is null, md5(lo_get(oid)), obj_description(oid, 'pg_largeobject')
+  from pg_largeobject_metadata order by oid;
+  select format('select %L, last_value, is_called from %s', 'sequence ' || seqrelid::regclass, seqrelid::regclass)
+  from pg_sequence order by seqrelid::regclass::text collate "C" \\gexec`
+
+/** Of all databases of the server. */
+export const SETTINGS = `
+  select coalesce(r.rolname, '-'), setting from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
+  left join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) setting
+  where d.datname = current_database() order by 1, 2`
+
+/** The gauntlet's servers: one for each major, built when it is first asked for. */
+export class Gauntlets {
+  readonly #servers = new Map<number, Promise<TestServer>>()
+  readonly #endings: (() => Promise<void>)[] = []
+
+  server(major: number): Promise<TestServer> {
+    const known = this.#servers.get(major)
+    if (known) return known
+    const server = this.#build(major)
+    this.#servers.set(major, server)
+    return server
+  }
+
+  async #build(major: number): Promise<TestServer> {
+    const server = await startServer(major, { settings: { max_locks_per_transaction: '256', wal_level: 'logical' } })
+    this.#endings.push(() => server.stop())
+    const extension = await installExtension(server)
+    this.#endings.push(extension.remove)
+    await buildGauntlet(server, extension.name, SIZE)
+    return server
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#servers.values())
+    await Promise.all(this.#endings.map((end) => end()))
+  }
+}
+
+const SIZE: GauntletSize = { tables: 2000, largeObjects: 3000 }
