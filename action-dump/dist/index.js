@@ -38391,7 +38391,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8937);
 /* harmony import */ var _base_version_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(2301);
-/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9851);
+/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9158);
 /* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5206);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2357);
 /* harmony import */ var _postgres_connection_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7613);
@@ -40051,7 +40051,7 @@ const VERSION = '0.1.0';
 
 /***/ }),
 
-/***/ 9851:
+/***/ 9158:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40159,6 +40159,55 @@ const TOC_MAGIC = 'PGDMP';
 /** `archTar`: what pg_dump writes into the header of a directory archive. */
 const DIRECTORY_FORMAT = 3;
 
+;// CONCATENATED MODULE: ./src/postgres/archive-text.ts
+/** The encodings of servers that a TextDecoder knows under another name (https://encoding.spec.whatwg.org/#names-and-labels). */
+const LABELS = {
+    EUC_CN: 'gbk',
+    EUC_JP: 'euc-jp',
+    EUC_KR: 'euc-kr',
+    ISO_8859_5: 'iso-8859-5',
+    ISO_8859_6: 'iso-8859-6',
+    ISO_8859_7: 'iso-8859-7',
+    ISO_8859_8: 'iso-8859-8',
+    KOI8R: 'koi8-r',
+    KOI8U: 'koi8-u',
+    LATIN2: 'iso-8859-2',
+    LATIN3: 'iso-8859-3',
+    LATIN4: 'iso-8859-4',
+    LATIN5: 'windows-1254',
+    LATIN6: 'iso-8859-10',
+    LATIN7: 'iso-8859-13',
+    LATIN8: 'iso-8859-14',
+    LATIN9: 'iso-8859-15',
+    LATIN10: 'iso-8859-16',
+    WIN866: 'ibm866',
+    WIN874: 'windows-874',
+    WIN1250: 'windows-1250',
+    WIN1251: 'windows-1251',
+    WIN1252: 'windows-1252',
+    WIN1253: 'windows-1253',
+    WIN1254: 'windows-1254',
+    WIN1255: 'windows-1255',
+    WIN1256: 'windows-1256',
+    WIN1257: 'windows-1257',
+    WIN1258: 'windows-1258',
+};
+/**
+ * Turns text of the archive as it was parsed into the text that it is: an archive has the names of things in the encoding
+ * that its ENCODING entry tells. For encodings that nothing here knows, and for SQL_ASCII, it stays as it is.
+ */
+function archiveText(toc) {
+    const defn = toc.entries.find(({ desc }) => desc === 'ENCODING')?.defn ?? '';
+    const encoding = /'([A-Za-z0-9_]+)'/.exec(defn)?.[1]?.toUpperCase() ?? 'UTF8';
+    if (encoding === 'LATIN1')
+        return (text) => Buffer.from(text, toc.textEncoding).toString('latin1');
+    const label = LABELS[encoding];
+    if (label === undefined)
+        return (text) => text;
+    const decoder = new TextDecoder(label);
+    return (text) => decoder.decode(Buffer.from(text, toc.textEncoding));
+}
+
 ;// CONCATENATED MODULE: ./src/postgres/copy-statement.ts
 
 const IDENTIFIER = /(?:"(?:[^"]|"")+"|[^\s"'().,;]+)/y;
@@ -40195,13 +40244,16 @@ function fail() {
 ;// CONCATENATED MODULE: ./src/postgres/toc-entries.ts
 
 
+
 /** The entries with table rows, in the archive's order. Throws LifeboatError `damaged-toc`. */
 function tableDataEntries(toc) {
+    const text = archiveText(toc);
     return entriesOf(toc, 'TABLE DATA').map((entry) => {
-        const { dumpId, oid, tag: name, namespace: schema, fileName, copyStmt } = entry;
-        if (schema === null || fileName === undefined || copyStmt === null || copyStmt === '')
+        const { dumpId, oid, tag, namespace, fileName } = entry;
+        if (namespace === null || fileName === undefined || !entry.copyStmt)
             return toc_entries_fail(entry);
         const viaPartitionRoot = entry.defn?.startsWith('-- load via partition root ') ?? false;
+        const [schema, name, copyStmt] = [text(namespace), text(tag), text(entry.copyStmt)];
         return { dumpId, oid, schema, name, fileName, copyStmt, ...parseCopyStatement(copyStmt), viaPartitionRoot };
     });
 }
@@ -40238,12 +40290,13 @@ function parseLargeObjectsFile(text) {
 }
 /** What every sequence will be set to. Throws LifeboatError `damaged-toc`. */
 function sequenceSets(toc) {
+    const text = archiveText(toc);
     return entriesOf(toc, 'SEQUENCE SET').map((entry) => {
         const match = /^SELECT pg_catalog\.setval\(E?'(?:[^']|'')+', (-?\d+), (true|false)\);\s*$/.exec(entry.defn ?? '');
-        const { dumpId, oid, namespace: schema, tag: name } = entry;
-        if (match?.[1] === undefined || schema === null)
+        const { dumpId, oid, namespace, tag } = entry;
+        if (match?.[1] === undefined || namespace === null)
             return toc_entries_fail(entry);
-        return { dumpId, oid, schema, name, lastValue: match[1], isCalled: match[2] === 'true' };
+        return { dumpId, oid, schema: text(namespace), name: text(tag), lastValue: match[1], isCalled: match[2] === 'true' };
     });
 }
 /** The encoding that the archive's text and rows are in, in PostgreSQL's spelling: `UTF8`. */
@@ -40834,7 +40887,7 @@ const functions = (version) => `
     cost: 'p.procost',
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
-    settings: (0,structure_sql/* sortedArray */.ZA)('p.proconfig'),
+    settings: (0,structure_sql/* sortedArray */.ZA)(`array(select ${(0,structure_sql/* unquoted */.qZ)('o')} from unnest(p.proconfig) o)`),
     aggregate: AGGREGATE,
     comment: (0,structure_sql/* comment */.Im)('pg_proc', 'p.oid'),
     definition: version >= 140000
@@ -41016,7 +41069,7 @@ const textSearch = () => `
       select ${(0,structure_sql/* qualified */.LX)('tn.nspname', 'tp.tmplname')}
       from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace
       where tp.oid = dt.dicttemplate)`,
-    options: (0,structure_sql/* digest */.br)('dt.dictinitoption'),
+    options: (0,structure_sql/* digest */.br)((0,structure_sql/* unquoted */.qZ)('dt.dictinitoption')),
     comment: (0,structure_sql/* comment */.Im)('pg_ts_dict', 'dt.oid'),
 })}
   from pg_ts_dict dt join pg_namespace n on n.oid = dt.dictnamespace
@@ -52705,6 +52758,8 @@ function serializeDocument(document) {
     return Buffer.from(`${JSON.stringify(document, null, document.kind === 'pg-lifeboat contents' ? 0 : 2)}\n`);
 }
 
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
 var age = __nccwpck_require__(5948);
 // EXTERNAL MODULE: external "node:stream/promises"
@@ -52741,8 +52796,6 @@ async function* chain_runChain(source, stages, signal) {
     }
 }
 
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
 ;// CONCATENATED MODULE: ./src/streams/digest.ts
 
 
@@ -52960,6 +53013,7 @@ function zstd_damaged(cause) {
 
 
 
+
 /** Storage is not fed smaller chunks than this, the last one excepted. */
 const MIN_CHUNK_BYTES = 64 * 1024;
 /** What the name of a stored part ends in. */
@@ -52972,18 +53026,19 @@ function sealedSuffix(sealing) {
  */
 function seal(source, sealing, signal) {
     let plainBytes = 0;
-    async function* counted() {
-        for await (const chunk of source) {
+    // A stage, not a wrapper of the source: a chain that never starts must still end its source.
+    const plain = new external_node_stream_.Transform({
+        transform(chunk, _encoding, done) {
             plainBytes += chunk.length;
-            yield chunk;
-        }
-    }
+            done(null, chunk);
+        },
+    });
     const stored = new DigestMeter();
     const encryption = sealing.recipients.length > 0 ? [(0,age/* encryptAge */.bP)(sealing.recipients)] : [];
-    const stages = [compressZstd(sealing.level), ...encryption, stored];
+    const stages = [plain, compressZstd(sealing.level), ...encryption, stored];
     let complete = false;
     async function* stream() {
-        yield* gatherChunks(chain_runChain(counted(), stages, signal), MIN_CHUNK_BYTES);
+        yield* gatherChunks(chain_runChain(source, stages, signal), MIN_CHUNK_BYTES);
         complete = true;
     }
     return {
@@ -53178,7 +53233,7 @@ function createDatabase(facts) {
         options.push(`--${facts.localeProvider}-locale='${facts.locale}'`);
     if (facts.icuRules !== null)
         options.push(`--icu-rules='${facts.icuRules.replaceAll("'", "'\\''")}'`);
-    return `createdb ${options.join(' ')} "$PGDATABASE"`;
+    return `createdb ${options.join(' ')} -- "$PGDATABASE"`;
 }
 function script(facts) {
     const suffix = facts.encrypted ? '.zst.age' : '.zst';
@@ -55498,6 +55553,10 @@ const SESSION_PINS = [
     ['extra_float_digits', '3'],
     ['lc_monetary', 'C'],
     ['xmloption', 'content'],
+    // Off, it makes a text of NULL in an array that is read.
+    ['array_nulls', 'on'],
+    ['quote_all_identifiers', 'off'],
+    ['standard_conforming_strings', 'on'],
     ['search_path', ''],
     ['row_security', 'off'],
     // A database may make its sessions read-only; a restore into a copy of it writes.
@@ -55686,6 +55745,7 @@ function safeDetail(detail) {
 /* harmony export */   br: () => (/* binding */ digest),
 /* harmony export */   gu: () => (/* binding */ grants),
 /* harmony export */   lo: () => (/* binding */ columnNames),
+/* harmony export */   qZ: () => (/* binding */ unquoted),
 /* harmony export */   uu: () => (/* binding */ operatorClassName),
 /* harmony export */   vJ: () => (/* binding */ userSchema),
 /* harmony export */   xD: () => (/* binding */ collationName)
@@ -55739,6 +55799,10 @@ function comment(catalog, oid, column = '0') {
     select ${digest('dc.description')}
     from pg_description dc
     where dc.classoid = '${catalog}'::regclass and dc.objoid = ${oid} and dc.objsubid = ${column})`;
+}
+/** A text without quotes around names that need none: whether they are there depends on quote_all_identifiers. */
+function unquoted(text) {
+    return `regexp_replace(${text}, '"([a-z_][a-z0-9_]*)"', '\\1', 'g')`;
 }
 /** A text array as sorted JSON, null where it is null or empty. */
 function sortedArray(array) {

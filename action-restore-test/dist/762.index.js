@@ -47,18 +47,22 @@ function backoff(attempt, patience, random = Math.random) {
 function patientRetries(options) {
     const { patience, log, clock } = options;
     let answered = false;
+    let outlasted = false;
     return {
         acquireInitialRetryToken: async () => token(0),
         recordSuccess: () => {
             answered = true;
+            outlasted = false;
         },
         refreshRetryTokenForRetry: async (last, { error, errorType, retryAfterHint }) => {
             const status = error?.$metadata?.httpStatusCode;
             if (status !== undefined)
                 answered = true;
             const attempt = last.getRetryCount() + 1;
-            const attempts = answered ? patience.attempts : patience.firstContactAttempts;
+            const attempts = answered && !outlasted ? patience.attempts : patience.firstContactAttempts;
             const hopeless = errorType === 'CLIENT_ERROR' || status === 501 || status === 505;
+            if (!hopeless && attempt >= attempts)
+                outlasted = true;
             if (hopeless || attempt >= attempts || error === undefined)
                 throw error ?? new Error('no error to retry');
             const asked = retryAfterHint ? retryAfterHint.getTime() - clock.now().getTime() : 0;

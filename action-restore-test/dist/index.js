@@ -39550,7 +39550,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _postgres_scratch_cluster_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(4626);
 /* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8373);
 /* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(33);
-/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3173);
+/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3575);
 /* harmony import */ var _restore_targets_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(2888);
 /* harmony import */ var _restore_user_checks_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6467);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5948);
@@ -39673,10 +39673,10 @@ class RestoreTest {
         const began = _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().getTime();
         const restored = await (0,_restore_restore_js__WEBPACK_IMPORTED_MODULE_11__/* .restoreSet */ .$)({ set, contents, identities, cluster, tools, temp, jobs, log, signal, stage });
         report.restoreSeconds = (_base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().getTime() - began) / 1_000;
-        const { target, archive, errors, refusedSettings } = restored;
+        const { target, archive, rootRows, errors, refusedSettings } = restored;
         const { toc } = archive;
         const clock = _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m;
-        const examination = await stage('proof', 'Proof', () => (0,_restore_examine_js__WEBPACK_IMPORTED_MODULE_10__/* .examine */ .s)({ contents, toc, target, errors, refusedSettings, jobs, clock, signal }));
+        const examination = await stage('proof', 'Proof', () => (0,_restore_examine_js__WEBPACK_IMPORTED_MODULE_10__/* .examine */ .s)({ contents, toc, rootRows, target, errors, refusedSettings, jobs, clock, signal }));
         report.rtoSeconds = (clock.now().getTime() - this.#began) / 1_000;
         this.#noteTables(examination);
         const url = cluster.url(target.settings.database);
@@ -50854,6 +50854,8 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 var external_node_util_ = __nccwpck_require__(7975);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
 var age = __nccwpck_require__(5948);
 // EXTERNAL MODULE: external "node:stream/promises"
@@ -50890,8 +50892,6 @@ async function* chain_runChain(source, stages, signal) {
     }
 }
 
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
 ;// CONCATENATED MODULE: ./src/streams/digest.ts
 
 
@@ -51109,6 +51109,7 @@ function damaged(cause) {
 
 
 
+
 /** Storage is not fed smaller chunks than this, the last one excepted. */
 const MIN_CHUNK_BYTES = (/* unused pure expression or super */ null && (64 * 1024));
 /** What the name of a stored part ends in. */
@@ -51121,18 +51122,19 @@ function sealedSuffix(sealing) {
  */
 function seal(source, sealing, signal) {
     let plainBytes = 0;
-    async function* counted() {
-        for await (const chunk of source) {
+    // A stage, not a wrapper of the source: a chain that never starts must still end its source.
+    const plain = new Transform({
+        transform(chunk, _encoding, done) {
             plainBytes += chunk.length;
-            yield chunk;
-        }
-    }
+            done(null, chunk);
+        },
+    });
     const stored = new DigestMeter();
     const encryption = sealing.recipients.length > 0 ? [encryptAge(sealing.recipients)] : [];
-    const stages = [compressZstd(sealing.level), ...encryption, stored];
+    const stages = [plain, compressZstd(sealing.level), ...encryption, stored];
     let complete = false;
     async function* stream() {
-        yield* gatherChunks(runChain(counted(), stages, signal), MIN_CHUNK_BYTES);
+        yield* gatherChunks(runChain(source, stages, signal), MIN_CHUNK_BYTES);
         complete = true;
     }
     return {
@@ -52022,6 +52024,10 @@ const SESSION_PINS = [
     ['extra_float_digits', '3'],
     ['lc_monetary', 'C'],
     ['xmloption', 'content'],
+    // Off, it makes a text of NULL in an array that is read.
+    ['array_nulls', 'on'],
+    ['quote_all_identifiers', 'off'],
+    ['standard_conforming_strings', 'on'],
     ['search_path', ''],
     ['row_security', 'off'],
     // A database may make its sessions read-only; a restore into a copy of it writes.
@@ -53818,7 +53824,8 @@ class RunningCluster {
     }
     async #openDatabase(name) {
         const { log, signal, env } = this.#options;
-        const settings = parseConnection(this.url(name), {}, { input: 'the scratch cluster' });
+        const url = parseConnection(this.url(name), {}, { input: 'the scratch cluster' });
+        const settings = { ...url, options: sessionOptions(this.#options.tools.major) };
         const shared = { temp: this.#clientDirectory, log, env: childEnvironment(env) };
         const database = await openDatabase(settings, signal === undefined ? shared : { ...shared, signal });
         this.#databases.push(database);
@@ -53827,6 +53834,10 @@ class RunningCluster {
     async #close() {
         await Promise.allSettled(this.#databases.splice(0).map((database) => database.close()));
     }
+}
+/** A database may have settings that change who its sessions are, and (since 17) triggers that run when one begins. */
+function sessionOptions(major) {
+    return ['-c role=none', ...(major >= 17 ? ['-c event_triggers=off'] : [])].join(' ');
 }
 async function startOnFreePort(spec, signal) {
     for (let attempt = 1;; attempt += 1) {
@@ -54117,7 +54128,7 @@ function clientKeyError(message, remedy) {
 
 /***/ }),
 
-/***/ 7927:
+/***/ 7103:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -54140,6 +54151,55 @@ const TOC_SECTIONS = [undefined, 'none', 'pre-data', 'data', 'post-data'];
 const TOC_MAGIC = 'PGDMP';
 /** `archTar`: what pg_dump writes into the header of a directory archive. */
 const DIRECTORY_FORMAT = 3;
+
+;// CONCATENATED MODULE: ./src/postgres/archive-text.ts
+/** The encodings of servers that a TextDecoder knows under another name (https://encoding.spec.whatwg.org/#names-and-labels). */
+const LABELS = {
+    EUC_CN: 'gbk',
+    EUC_JP: 'euc-jp',
+    EUC_KR: 'euc-kr',
+    ISO_8859_5: 'iso-8859-5',
+    ISO_8859_6: 'iso-8859-6',
+    ISO_8859_7: 'iso-8859-7',
+    ISO_8859_8: 'iso-8859-8',
+    KOI8R: 'koi8-r',
+    KOI8U: 'koi8-u',
+    LATIN2: 'iso-8859-2',
+    LATIN3: 'iso-8859-3',
+    LATIN4: 'iso-8859-4',
+    LATIN5: 'windows-1254',
+    LATIN6: 'iso-8859-10',
+    LATIN7: 'iso-8859-13',
+    LATIN8: 'iso-8859-14',
+    LATIN9: 'iso-8859-15',
+    LATIN10: 'iso-8859-16',
+    WIN866: 'ibm866',
+    WIN874: 'windows-874',
+    WIN1250: 'windows-1250',
+    WIN1251: 'windows-1251',
+    WIN1252: 'windows-1252',
+    WIN1253: 'windows-1253',
+    WIN1254: 'windows-1254',
+    WIN1255: 'windows-1255',
+    WIN1256: 'windows-1256',
+    WIN1257: 'windows-1257',
+    WIN1258: 'windows-1258',
+};
+/**
+ * Turns text of the archive as it was parsed into the text that it is: an archive has the names of things in the encoding
+ * that its ENCODING entry tells. For encodings that nothing here knows, and for SQL_ASCII, it stays as it is.
+ */
+function archiveText(toc) {
+    const defn = toc.entries.find(({ desc }) => desc === 'ENCODING')?.defn ?? '';
+    const encoding = /'([A-Za-z0-9_]+)'/.exec(defn)?.[1]?.toUpperCase() ?? 'UTF8';
+    if (encoding === 'LATIN1')
+        return (text) => Buffer.from(text, toc.textEncoding).toString('latin1');
+    const label = LABELS[encoding];
+    if (label === undefined)
+        return (text) => text;
+    const decoder = new TextDecoder(label);
+    return (text) => decoder.decode(Buffer.from(text, toc.textEncoding));
+}
 
 ;// CONCATENATED MODULE: ./src/postgres/copy-statement.ts
 
@@ -54177,13 +54237,16 @@ function fail() {
 ;// CONCATENATED MODULE: ./src/postgres/toc-entries.ts
 
 
+
 /** The entries with table rows, in the archive's order. Throws LifeboatError `damaged-toc`. */
 function tableDataEntries(toc) {
+    const text = archiveText(toc);
     return entriesOf(toc, 'TABLE DATA').map((entry) => {
-        const { dumpId, oid, tag: name, namespace: schema, fileName, copyStmt } = entry;
-        if (schema === null || fileName === undefined || copyStmt === null || copyStmt === '')
+        const { dumpId, oid, tag, namespace, fileName } = entry;
+        if (namespace === null || fileName === undefined || !entry.copyStmt)
             return toc_entries_fail(entry);
         const viaPartitionRoot = entry.defn?.startsWith('-- load via partition root ') ?? false;
+        const [schema, name, copyStmt] = [text(namespace), text(tag), text(entry.copyStmt)];
         return { dumpId, oid, schema, name, fileName, copyStmt, ...parseCopyStatement(copyStmt), viaPartitionRoot };
     });
 }
@@ -54220,12 +54283,13 @@ function parseLargeObjectsFile(text) {
 }
 /** What every sequence will be set to. Throws LifeboatError `damaged-toc`. */
 function sequenceSets(toc) {
+    const text = archiveText(toc);
     return entriesOf(toc, 'SEQUENCE SET').map((entry) => {
         const match = /^SELECT pg_catalog\.setval\(E?'(?:[^']|'')+', (-?\d+), (true|false)\);\s*$/.exec(entry.defn ?? '');
-        const { dumpId, oid, namespace: schema, tag: name } = entry;
-        if (match?.[1] === undefined || schema === null)
+        const { dumpId, oid, namespace, tag } = entry;
+        if (match?.[1] === undefined || namespace === null)
             return toc_entries_fail(entry);
-        return { dumpId, oid, schema, name, lastValue: match[1], isCalled: match[2] === 'true' };
+        return { dumpId, oid, schema: text(namespace), name: text(tag), lastValue: match[1], isCalled: match[2] === 'true' };
     });
 }
 /** The encoding that the archive's text and rows are in, in PostgreSQL's spelling: `UTF8`. */
@@ -54919,6 +54983,10 @@ function comment(catalog, oid, column = '0') {
     from pg_description dc
     where dc.classoid = '${catalog}'::regclass and dc.objoid = ${oid} and dc.objsubid = ${column})`;
 }
+/** A text without quotes around names that need none: whether they are there depends on quote_all_identifiers. */
+function unquoted(text) {
+    return `regexp_replace(${text}, '"([a-z_][a-z0-9_]*)"', '\\1', 'g')`;
+}
 /** A text array as sorted JSON, null where it is null or empty. */
 function sortedArray(array) {
     return `(select jsonb_agg(item order by item collate "C") from unnest(${array}) item)`;
@@ -55227,7 +55295,7 @@ const functions = (version) => `
     cost: 'p.procost',
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
-    settings: sortedArray('p.proconfig'),
+    settings: sortedArray(`array(select ${unquoted('o')} from unnest(p.proconfig) o)`),
     aggregate: AGGREGATE,
     comment: comment('pg_proc', 'p.oid'),
     definition: version >= 140000
@@ -55409,7 +55477,7 @@ const textSearch = () => `
       select ${qualified('tn.nspname', 'tp.tmplname')}
       from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace
       where tp.oid = dt.dicttemplate)`,
-    options: digest('dt.dictinitoption'),
+    options: digest(unquoted('dt.dictinitoption')),
     comment: comment('pg_ts_dict', 'dt.oid'),
 })}
   from pg_ts_dict dt join pg_namespace n on n.oid = dt.dictnamespace
@@ -55900,8 +55968,8 @@ async function readNames(client, query) {
     return rows.map((row) => row.name);
 }
 
-// EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
-var postgres_toc = __nccwpck_require__(7927);
+// EXTERNAL MODULE: ./src/postgres/toc.ts + 4 modules
+var postgres_toc = __nccwpck_require__(7103);
 // EXTERNAL MODULE: ./src/streams/fingerprint.ts
 var fingerprint = __nccwpck_require__(3721);
 // EXTERNAL MODULE: ./src/restore/large-objects.ts
@@ -55940,28 +56008,29 @@ async function proveTables(options) {
     await Promise.all(Array.from({ length: Math.max(1, options.jobs) }, work));
     return proofs.sort((a, b) => b.bytes - a.bytes || (a.table < b.table ? -1 : 1));
 }
-function plan({ contents, inventory, toc }) {
+function plan({ contents, inventory, toc, rootRows }) {
     const fingerprints = new Map(contents.tables.map(({ file, fingerprint }) => [file, fingerprint]));
     const conditions = new Map(inventory.tables.map((table) => [table.oid, table.configCondition]));
     const encoding = contents.databaseFacts.encoding;
     const groups = new Map();
     for (const entry of (0,postgres_toc/* tableDataEntries */.RY)(toc)) {
         const own = `${quote(entry.schema)}.${quote(entry.name)}`;
-        const key = entry.viaPartitionRoot ? `root ${entry.table} ${entry.columns}` : own;
+        const key = entry.viaPartitionRoot ? `root ${entry.table}` : own;
         const name = `${readable(entry.schema)}.${readable(entry.name)}`;
         const label = entry.viaPartitionRoot ? `${entry.table} (all partitions)` : name;
         const group = groups.get(key) ?? { label, dumped: fingerprint/* EMPTY_FINGERPRINT */.B_, statements: [] };
-        group.dumped = (0,fingerprint/* addFingerprints */.h_)(group.dumped, fingerprints.get(entry.fileName) ?? fingerprint/* EMPTY_FINGERPRINT */.B_);
-        group.statements.push(readStatement(entry, own, conditions.get(entry.oid), encoding));
+        const dumped = rootRows.fingerprintOf(entry) ?? fingerprints.get(entry.fileName) ?? fingerprint/* EMPTY_FINGERPRINT */.B_;
+        group.dumped = (0,fingerprint/* addFingerprints */.h_)(group.dumped, dumped);
+        group.statements.push(readStatement(rootRows.columnsOf(entry), own, conditions.get(entry.oid), encoding));
         groups.set(key, group);
     }
     return [...groups.values()].sort((a, b) => b.dumped.bytes - a.dumped.bytes);
 }
-function readStatement(entry, own, condition, encoding) {
+function readStatement(list, own, condition, encoding) {
     const options = `to stdout (encoding '${encoding}')`;
     if (condition === undefined || condition === '')
-        return `copy ${own} ${entry.columns} ${options}`;
-    const columns = entry.columns === '' ? '' : entry.columns.replace(/^\(|\)$/g, '');
+        return `copy ${own} ${list} ${options}`;
+    const columns = list.replace(/^\(|\)$/g, '');
     return `copy (select ${columns} from only ${own} ${condition}) ${options}`;
 }
 async function compare(client, comparison, signal) {
@@ -56026,10 +56095,10 @@ function readable(name) {
 const MAX_FINDINGS = 50;
 /** The proof: whether what stands in the scratch server is what the set says was dumped. */
 async function examine(options) {
-    const { contents, toc, target, errors, jobs, signal } = options;
+    const { contents, toc, rootRows, target, errors, jobs, signal } = options;
     const inventory = contents.inventory;
     const timed = timer(options.clock);
-    const tables = await timed(() => proveTables({ contents, inventory, toc, target, jobs, signal }));
+    const tables = await timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal }));
     const largeObjects = await timed(() => withClient(target, (client) => (0,large_objects/* readLargeObjects */.UB)(client, signal)));
     const restored = await timed(() => withClient(target, readInventory));
     const checks = [
@@ -56087,7 +56156,9 @@ function errorFindings(errors) {
     }));
 }
 function errorSummary(errors) {
-    return errors.length === 0 ? 'no statement was refused' : `${(0,units/* formatCount */.B4)(errors.length)} statements were refused`;
+    if (errors.length === 0)
+        return 'no statement was refused';
+    return errors.length === 1 ? '1 statement was refused' : `${(0,units/* formatCount */.B4)(errors.length)} statements were refused`;
 }
 function judgeTables(tables) {
     const wrong = tables.filter(({ status }) => status !== 'equal');
@@ -56257,7 +56328,7 @@ async function fingerprintOf(client, oid, head, signal) {
 
 /***/ }),
 
-/***/ 3173:
+/***/ 3575:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -56275,10 +56346,58 @@ var external_node_path_ = __nccwpck_require__(6760);
 var base_errors = __nccwpck_require__(4758);
 // EXTERNAL MODULE: ./src/base/units.ts
 var units = __nccwpck_require__(9182);
+// EXTERNAL MODULE: ./src/postgres/toc.ts + 4 modules
+var postgres_toc = __nccwpck_require__(7103);
+// EXTERNAL MODULE: ./src/restore/server-messages.ts
+var server_messages = __nccwpck_require__(4308);
+;// CONCATENATED MODULE: ./src/restore/analyze.ts
+
+const TABLES_PER_STATEMENT = 500;
+/**
+ * Everything that ANALYZE would visit, but nothing that lies, or has parts, on another server: ANALYZE of a table reads
+ * samples of its foreign partitions and children too, and would connect to whatever the dumped server connects to. What
+ * an ancestor covers is left to it.
+ */
+const TABLES = `
+  with recursive foreign_trees (oid) as (
+    select c.oid from pg_catalog.pg_class c where c.relkind = 'f'
+    union
+    select inh.inhparent from foreign_trees join pg_catalog.pg_inherits inh on inh.inhrelid = foreign_trees.oid
+  )
+  select c.oid::int8::text as oid
+  from pg_catalog.pg_class c
+  where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and c.oid not in (select oid from foreign_trees)
+    and not (c.relispartition and exists (
+      select from pg_catalog.pg_inherits inh
+      where inh.inhrelid = c.oid and inh.inhparent not in (select oid from foreign_trees)))
+  order by c.oid`;
+/** ANALYZE for the whole database, all of it local. By OID: this session does not decode names. */
+async function analyze(target) {
+    const client = await target.connect('analyze');
+    try {
+        const { rows } = await client.query(TABLES);
+        for (let start = 0; start < rows.length; start += TABLES_PER_STATEMENT) {
+            const oids = rows.slice(start, start + TABLES_PER_STATEMENT).map(({ oid }) => oid);
+            await client.query(`do $$ declare relation regclass; begin
+        foreach relation in array '{${oids.join(',')}}'::oid[]::regclass[] loop execute 'analyze ' || relation; end loop;
+        end $$`);
+        }
+        return [];
+    }
+    catch (error) {
+        // It evaluates the expressions of indexes, which may raise anything.
+        const failure = (0,server_messages/* failureOf */.g5)(error);
+        if (failure !== undefined)
+            throw failure;
+        return [{ stage: 'analyze', subject: 'ANALYZE', message: (0,server_messages/* describeServerError */.JL)(error) }];
+    }
+    finally {
+        await client.end();
+    }
+}
+
 // EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
 var open_set = __nccwpck_require__(4564);
-// EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
-var postgres_toc = __nccwpck_require__(7927);
 ;// CONCATENATED MODULE: ./src/restore/archive.ts
 
 
@@ -56301,9 +56420,24 @@ async function fetchArchive(set, identities, parent, signal) {
     await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
     await (0,promises_.writeFile)((0,external_node_path_.join)(directory, 'toc.dat'), bytes);
     const restList = (0,external_node_path_.join)(parent, 'rest.list');
-    const rest = toc.entries.filter(({ desc }) => !OWN_DATA.has(desc));
-    await (0,promises_.writeFile)(restList, rest.map(({ dumpId }) => `${dumpId};\n`).join(''));
-    return { directory, toc, restList };
+    await writeList(restList, toc.entries.filter(({ desc }) => !OWN_DATA.has(desc)));
+    return { directory, toc, restList, postDataLists: await writePostDataLists(toc, parent) };
+}
+/**
+ * Event triggers apart, to be made last: pg_restore refreshes materialized views after it has made them, and one that
+ * writes down every command would write into the restored rows.
+ */
+async function writePostDataLists(toc, parent) {
+    const isEventTrigger = ({ desc, tag }) => desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ');
+    const last = toc.entries.filter(isEventTrigger);
+    const lists = [(0,external_node_path_.join)(parent, 'post-data.list'), (0,external_node_path_.join)(parent, 'event-triggers.list')];
+    const [list = '', lastList = ''] = lists;
+    await writeList(list, toc.entries.filter((entry) => !isEventTrigger(entry)));
+    await writeList(lastList, last);
+    return last.length === 0 ? [list] : lists;
+}
+function writeList(path, entries) {
+    return (0,promises_.writeFile)(path, entries.map(({ dumpId }) => `${dumpId};\n`).join(''));
 }
 /** The plain bytes of one part, for parts that are small. */
 async function readPart(set, path, identities, signal) {
@@ -56452,8 +56586,6 @@ kill -KILL "-$1" 2>/dev/null
 var scrub = __nccwpck_require__(8764);
 // EXTERNAL MODULE: ./src/postgres/tool-environment.ts
 var tool_environment = __nccwpck_require__(4417);
-// EXTERNAL MODULE: ./src/restore/server-messages.ts
-var server_messages = __nccwpck_require__(4308);
 ;// CONCATENATED MODULE: ./src/restore/pg-restore.ts
 
 
@@ -56495,25 +56627,110 @@ async function runPgRestore(options) {
     const said = (0,scrub/* scrub */._)(stderr, []).trim().split('\n').slice(-3).join(' · ');
     throw new base_errors/* LifeboatError */.H3('pg-restore-failed', `pg_restore of section ${section} ended with ${code === null ? 'a signal' : `exit code ${code}`}: ${said}`, 'Look at the words of pg_restore; an archive that it cannot read means that the set is damaged: try another set.');
 }
-const ENTRY = /from TOC entry \d+; \d+ \d+ (.*)$/;
 const REFUSED = /error: could not execute query: (?:ERROR|FATAL|PANIC): {2}(.*)$/;
 const OTHER = /^pg_restore(?:: \[[^\]]*\])?: error: (.*)$/;
-function describe(message) {
-    return (0,server_messages/* withoutValues */.lO)((0,scrub/* scrub */._)(message, []));
-}
-/** The errors in what pg_restore wrote with untranslated messages. Commands, details and contexts are left out: they hold values. */
+const COMMAND = /^Command was: (.*)$/;
+const SUBJECT_LENGTH = 100;
+/**
+ * The errors in what pg_restore wrote with untranslated messages. What an error is about is the first line of its command
+ * (entries are named to those only who ask for everything to be told, and that is megabytes). Details and contexts, and
+ * the literals of a command, hold values: they are left out.
+ */
 function parsePgRestoreErrors(stderr, stage) {
     const errors = [];
-    let subject = 'the archive';
     for (const line of stderr.split('\n')) {
-        const entry = ENTRY.exec(line);
-        if (entry?.[1] !== undefined)
-            subject = entry[1];
         const message = REFUSED.exec(line)?.[1] ?? OTHER.exec(line)?.[1];
         if (message !== undefined)
-            errors.push({ stage, subject, message: describe(message) });
+            errors.push({ stage, subject: 'the archive', message: (0,server_messages/* withoutValues */.lO)((0,scrub/* scrub */._)(message, [])) });
+        const command = COMMAND.exec(line)?.[1];
+        const last = errors.at(-1);
+        if (command !== undefined && last !== undefined)
+            last.subject = subjectOf(command);
     }
     return errors;
+}
+function subjectOf(command) {
+    const plain = command.replaceAll(/'(?:[^']|'')*'?/g, "'…'").replace(/\s*[;(]?\s*$/, '');
+    return plain.length <= SUBJECT_LENGTH ? plain : `${plain.slice(0, SUBJECT_LENGTH)}…`;
+}
+
+// EXTERNAL MODULE: ./src/streams/fingerprint.ts
+var fingerprint = __nccwpck_require__(3721);
+;// CONCATENATED MODULE: ./src/restore/root-rows.ts
+
+const TAB = 0x09;
+const LINE_END = 0x0a;
+/**
+ * Leaves that pg_dump loads via one partition root can only be compared as a whole, for rows may land in another leaf. An
+ * attached leaf may have its columns in an order of its own, and so its rows as other lines: for such leaves the
+ * fingerprint in the root's order is computed while they are loaded, when they are known to be what was dumped.
+ */
+class RootRows {
+    #columns = new Map();
+    #fingerprints = new Map();
+    constructor(entries) {
+        for (const { viaPartitionRoot, table, columns } of entries) {
+            if (viaPartitionRoot && !this.#columns.has(table))
+                this.#columns.set(table, columns);
+        }
+    }
+    /** The column list in which the table, or all leaves of its root, are compared. */
+    columnsOf(entry) {
+        return (entry.viaPartitionRoot ? this.#columns.get(entry.table) : undefined) ?? entry.columns;
+    }
+    /** What the leaf's rows came to in that order; undefined where `fingerprint` of what was dumped says it already. */
+    fingerprintOf(entry) {
+        if (this.columnsOf(entry) === entry.columns)
+            return undefined;
+        return this.#fingerprints.get(entry.fileName) ?? fingerprint/* EMPTY_FINGERPRINT */.B_;
+    }
+    /** The same rows; those of leaves with an order of their own are counted once they all went through. */
+    watch(entry, rows) {
+        const columns = this.columnsOf(entry);
+        return columns === entry.columns ? rows : this.#reorder(entry, rows, orderOf(entry.columns, columns));
+    }
+    async *#reorder(entry, rows, order) {
+        const lines = new fingerprint/* LineFingerprinter */.oG();
+        let rest = Buffer.alloc(0);
+        for await (const chunk of rows) {
+            const end = chunk.lastIndexOf(LINE_END) + 1;
+            const whole = Buffer.concat([rest, chunk.subarray(0, end)]);
+            if (end > 0)
+                lines.update(reorderLines(whole, order));
+            rest = end > 0 ? Buffer.from(chunk.subarray(end)) : Buffer.concat([rest, chunk]);
+            yield chunk;
+        }
+        const before = this.#fingerprints.get(entry.fileName) ?? fingerprint/* EMPTY_FINGERPRINT */.B_;
+        this.#fingerprints.set(entry.fileName, (0,fingerprint/* addFingerprints */.h_)(before, lines.digest()));
+    }
+}
+/** For each column of `to` its place in `from`; both are column lists as pg_dump writes them. */
+function orderOf(from, to) {
+    const names = (list) => list.slice(1, -1).match(/"(?:[^"]|"")+"|[^\s,]+/g) ?? [];
+    const places = new Map(names(from).map((name, index) => [name, index]));
+    return names(to).map((name) => places.get(name) ?? -1);
+}
+/** Fields end at a tab, rows at a line end: COPY escapes both in values, in every server encoding. */
+function reorderLines(lines, order) {
+    const pieces = [];
+    for (let start = 0; start < lines.length;) {
+        const end = lines.indexOf(LINE_END, start);
+        const fields = splitFields(lines.subarray(start, end));
+        order.forEach((place, index) => {
+            pieces.push(fields[place] ?? Buffer.alloc(0), Buffer.of(index === order.length - 1 ? LINE_END : TAB));
+        });
+        start = end + 1;
+    }
+    return Buffer.concat(pieces);
+}
+function splitFields(line) {
+    const fields = [];
+    let start = 0;
+    for (let tab = line.indexOf(TAB); tab >= 0; tab = line.indexOf(TAB, start)) {
+        fields.push(line.subarray(start, tab));
+        start = tab + 1;
+    }
+    return [...fields, line.subarray(start)];
 }
 
 // EXTERNAL MODULE: external "node:stream/promises"
@@ -56830,8 +57047,6 @@ async function* segment(reader, targetBytes, progress) {
     progress.ended = true;
 }
 
-// EXTERNAL MODULE: ./src/streams/fingerprint.ts
-var fingerprint = __nccwpck_require__(3721);
 ;// CONCATENATED MODULE: ./src/restore/rows.ts
 
 
@@ -56940,13 +57155,16 @@ class Loader {
             if (oid !== undefined)
                 await this.#writeLargeObject(oid, 0, content);
             else if (entry && table)
-                await this.#copy(entry, copyRows(content), table.fingerprint, true);
+                await this.#copy(entry, copyRows(content), table.fingerprint, false);
             else
                 for await (const _ of content)
                     ;
         }
     }
-    /** `alone`: nothing else loads into the file’s table, so that its rows need no WAL (wal_level=minimal). */
+    /**
+     * `alone`: a large file, and nothing else loads into its table: emptied first, its rows need no WAL (wal_level=minimal).
+     * For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
+     */
     async #copy(entry, rows, expected, alone) {
         const client = await this.#connection();
         const own = `${client.escapeIdentifier(entry.schema)}.${client.escapeIdentifier(entry.name)}`;
@@ -56955,7 +57173,9 @@ class Loader {
         try {
             if (truncate)
                 await client.query(`begin; truncate only ${own}`);
-            await (0,external_node_stream_promises_.pipeline)(checked(rows, expected, own), client.query((0,pg_copy_streams/* from */.H)(this.#statement(entry))));
+            const proven = checked(rows, expected, own);
+            const seen = this.#options.rootRows?.watch(entry, proven) ?? proven;
+            await (0,external_node_stream_promises_.pipeline)(seen, client.query((0,pg_copy_streams/* from */.H)(this.#statement(entry))));
             if (truncate)
                 await client.query('commit');
         }
@@ -57019,6 +57239,8 @@ async function* checked(rows, expected, table) {
 
 
 
+
+
 /**
  * Restores a whole set into a new database of the scratch cluster: schema, rows, large objects, sequences, and then
  * indexes and constraints. What the server refuses is collected, not thrown. Errors: those of the set's parts,
@@ -57031,6 +57253,7 @@ async function restoreSet(options) {
     const archive = await fetchArchive(set, identities, directory, signal);
     assertSameTables(contents, archive.toc);
     const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options));
+    const rootRows = new RootRows((0,postgres_toc/* tableDataEntries */.RY)(archive.toc));
     const pgRestore = { tools, target, archive: archive.directory, signal };
     const errors = [
         ...(await stage('schema', 'Schema', () => runPgRestore({ ...pgRestore, section: 'pre-data' }))),
@@ -57038,20 +57261,25 @@ async function restoreSet(options) {
         ...(await stage('data', 'Sequences and large objects', () => runPgRestore({ ...pgRestore, section: 'data', list: archive.restList }))),
         ...(await stage('rows', 'Rows', () => {
             const load = { set, contents, identities, target, jobs, signal, toc: archive.toc };
-            return loadRows({ ...load, largeObjects: large_objects/* serverLargeObjects */.rm });
+            return loadRows({ ...load, largeObjects: large_objects/* serverLargeObjects */.rm, rootRows });
         })),
-        ...(await stage('post-data', 'Indexes, constraints, triggers', () => runPgRestore({ ...pgRestore, section: 'post-data', jobs }))),
+        ...(await stage('post-data', 'Indexes, constraints, triggers', async () => {
+            const lists = archive.postDataLists.map((list) => ({ ...pgRestore, section: 'post-data', list, jobs }));
+            const found = [];
+            for (const list of lists)
+                found.push(...(await runPgRestore(list)));
+            return found;
+        })),
     ];
     errors.push(...(await stage('analyze', 'Statistics', () => analyze(target))));
     await (0,promises_.rm)(directory, { recursive: true, force: true });
-    return { target, archive, errors, refusedSettings };
+    return { target, archive, rootRows, errors, refusedSettings };
 }
 async function prepareDatabase(options) {
     const { cluster, contents, log } = options;
     const inventory = contents.inventory;
     const admin = await cluster.admin.connect('roles');
     try {
-        await assertExtensions(admin, inventory, options.tools);
         await createRoles(admin, contents.roles, inventory);
     }
     finally {
@@ -57069,11 +57297,16 @@ async function prepareDatabase(options) {
         settings: settings.flatMap(({ role, name, value }) => (role === null ? [{ name, value }] : [])),
     });
     log.info(`database ${JSON.stringify(inventory.database.name)} (${encoding}, ${collate}), ${contents.roles.length} roles`);
+    await assertExtensions(created.database, inventory, options.tools);
     return { target: created.database, refusedSettings: created.refusedSettings };
 }
 /** What the scratch server cannot create is not the backup's fault: then nothing can be said of the backup. */
-async function assertExtensions(client, { extensions }, tools) {
-    const { rows } = await client.query('select name from pg_available_extensions');
+async function assertExtensions(target, { extensions }, tools) {
+    // In the database itself: since PostgreSQL 18 a setting of its own says where extensions are.
+    const client = await target.connect('extensions');
+    const { rows } = await client
+        .query('select name from pg_available_extensions')
+        .finally(() => client.end());
     const available = new Set(rows.map(({ name }) => name));
     const missing = extensions.filter(({ name }) => !available.has(name)).map(({ name }) => name);
     if (missing.length === 0)
@@ -57089,23 +57322,6 @@ async function createRoles(client, roles, inventory) {
         if (existing.has(role))
             continue;
         await client.query(`create role ${client.escapeIdentifier(role)} nologin${superusers.has(role) ? ' superuser' : ''}`);
-    }
-}
-async function analyze(target) {
-    const client = await target.connect('analyze');
-    try {
-        await client.query('analyze');
-        return [];
-    }
-    catch (error) {
-        // It evaluates the expressions of indexes, which may raise anything.
-        const failure = (0,server_messages/* failureOf */.g5)(error);
-        if (failure !== undefined)
-            throw failure;
-        return [{ stage: 'analyze', subject: 'ANALYZE', message: (0,server_messages/* describeServerError */.JL)(error) }];
-    }
-    finally {
-        await client.end();
     }
 }
 /** One line for the log: how much is about to be restored. */

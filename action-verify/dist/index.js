@@ -43072,6 +43072,8 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 var external_node_util_ = __nccwpck_require__(7975);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
 var age = __nccwpck_require__(5948);
 // EXTERNAL MODULE: external "node:stream/promises"
@@ -43108,8 +43110,6 @@ async function* chain_runChain(source, stages, signal) {
     }
 }
 
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
 ;// CONCATENATED MODULE: ./src/streams/digest.ts
 
 
@@ -43327,6 +43327,7 @@ function damaged(cause) {
 
 
 
+
 /** Storage is not fed smaller chunks than this, the last one excepted. */
 const MIN_CHUNK_BYTES = (/* unused pure expression or super */ null && (64 * 1024));
 /** What the name of a stored part ends in. */
@@ -43339,18 +43340,19 @@ function sealedSuffix(sealing) {
  */
 function seal(source, sealing, signal) {
     let plainBytes = 0;
-    async function* counted() {
-        for await (const chunk of source) {
+    // A stage, not a wrapper of the source: a chain that never starts must still end its source.
+    const plain = new Transform({
+        transform(chunk, _encoding, done) {
             plainBytes += chunk.length;
-            yield chunk;
-        }
-    }
+            done(null, chunk);
+        },
+    });
     const stored = new DigestMeter();
     const encryption = sealing.recipients.length > 0 ? [encryptAge(sealing.recipients)] : [];
-    const stages = [compressZstd(sealing.level), ...encryption, stored];
+    const stages = [plain, compressZstd(sealing.level), ...encryption, stored];
     let complete = false;
     async function* stream() {
-        yield* gatherChunks(runChain(counted(), stages, signal), MIN_CHUNK_BYTES);
+        yield* gatherChunks(runChain(source, stages, signal), MIN_CHUNK_BYTES);
         complete = true;
     }
     return {
@@ -43859,8 +43861,8 @@ const backupAgeCheck = {
     },
 };
 
-// EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
-var postgres_toc = __nccwpck_require__(7927);
+// EXTERNAL MODULE: ./src/postgres/toc.ts + 4 modules
+var postgres_toc = __nccwpck_require__(7103);
 ;// CONCATENATED MODULE: ./src/checks/contents.ts
 
 
@@ -44168,8 +44170,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 
 // EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
 var open_set = __nccwpck_require__(4564);
-// EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
-var toc = __nccwpck_require__(7927);
+// EXTERNAL MODULE: ./src/postgres/toc.ts + 4 modules
+var toc = __nccwpck_require__(7103);
 // EXTERNAL MODULE: ./node_modules/tar-stream/index.js
 var tar_stream = __nccwpck_require__(6118);
 ;// CONCATENATED MODULE: ./src/streams/chunks.ts
@@ -47893,7 +47895,7 @@ function reportFailure(runner, name, error) {
 
 /***/ }),
 
-/***/ 7927:
+/***/ 7103:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -47915,6 +47917,55 @@ const TOC_SECTIONS = [undefined, 'none', 'pre-data', 'data', 'post-data'];
 const TOC_MAGIC = 'PGDMP';
 /** `archTar`: what pg_dump writes into the header of a directory archive. */
 const DIRECTORY_FORMAT = 3;
+
+;// CONCATENATED MODULE: ./src/postgres/archive-text.ts
+/** The encodings of servers that a TextDecoder knows under another name (https://encoding.spec.whatwg.org/#names-and-labels). */
+const LABELS = {
+    EUC_CN: 'gbk',
+    EUC_JP: 'euc-jp',
+    EUC_KR: 'euc-kr',
+    ISO_8859_5: 'iso-8859-5',
+    ISO_8859_6: 'iso-8859-6',
+    ISO_8859_7: 'iso-8859-7',
+    ISO_8859_8: 'iso-8859-8',
+    KOI8R: 'koi8-r',
+    KOI8U: 'koi8-u',
+    LATIN2: 'iso-8859-2',
+    LATIN3: 'iso-8859-3',
+    LATIN4: 'iso-8859-4',
+    LATIN5: 'windows-1254',
+    LATIN6: 'iso-8859-10',
+    LATIN7: 'iso-8859-13',
+    LATIN8: 'iso-8859-14',
+    LATIN9: 'iso-8859-15',
+    LATIN10: 'iso-8859-16',
+    WIN866: 'ibm866',
+    WIN874: 'windows-874',
+    WIN1250: 'windows-1250',
+    WIN1251: 'windows-1251',
+    WIN1252: 'windows-1252',
+    WIN1253: 'windows-1253',
+    WIN1254: 'windows-1254',
+    WIN1255: 'windows-1255',
+    WIN1256: 'windows-1256',
+    WIN1257: 'windows-1257',
+    WIN1258: 'windows-1258',
+};
+/**
+ * Turns text of the archive as it was parsed into the text that it is: an archive has the names of things in the encoding
+ * that its ENCODING entry tells. For encodings that nothing here knows, and for SQL_ASCII, it stays as it is.
+ */
+function archive_text_archiveText(toc) {
+    const defn = toc.entries.find(({ desc }) => desc === 'ENCODING')?.defn ?? '';
+    const encoding = /'([A-Za-z0-9_]+)'/.exec(defn)?.[1]?.toUpperCase() ?? 'UTF8';
+    if (encoding === 'LATIN1')
+        return (text) => Buffer.from(text, toc.textEncoding).toString('latin1');
+    const label = LABELS[encoding];
+    if (label === undefined)
+        return (text) => text;
+    const decoder = new TextDecoder(label);
+    return (text) => decoder.decode(Buffer.from(text, toc.textEncoding));
+}
 
 ;// CONCATENATED MODULE: ./src/postgres/copy-statement.ts
 
@@ -47952,13 +48003,16 @@ function fail() {
 ;// CONCATENATED MODULE: ./src/postgres/toc-entries.ts
 
 
+
 /** The entries with table rows, in the archive's order. Throws LifeboatError `damaged-toc`. */
 function tableDataEntries(toc) {
+    const text = archive_text_archiveText(toc);
     return entriesOf(toc, 'TABLE DATA').map((entry) => {
-        const { dumpId, oid, tag: name, namespace: schema, fileName, copyStmt } = entry;
-        if (schema === null || fileName === undefined || copyStmt === null || copyStmt === '')
+        const { dumpId, oid, tag, namespace, fileName } = entry;
+        if (namespace === null || fileName === undefined || !entry.copyStmt)
             return toc_entries_fail(entry);
         const viaPartitionRoot = entry.defn?.startsWith('-- load via partition root ') ?? false;
+        const [schema, name, copyStmt] = [text(namespace), text(tag), text(entry.copyStmt)];
         return { dumpId, oid, schema, name, fileName, copyStmt, ...parseCopyStatement(copyStmt), viaPartitionRoot };
     });
 }
@@ -47995,12 +48049,13 @@ function parseLargeObjectsFile(text) {
 }
 /** What every sequence will be set to. Throws LifeboatError `damaged-toc`. */
 function sequenceSets(toc) {
+    const text = archiveText(toc);
     return entriesOf(toc, 'SEQUENCE SET').map((entry) => {
         const match = /^SELECT pg_catalog\.setval\(E?'(?:[^']|'')+', (-?\d+), (true|false)\);\s*$/.exec(entry.defn ?? '');
-        const { dumpId, oid, namespace: schema, tag: name } = entry;
-        if (match?.[1] === undefined || schema === null)
+        const { dumpId, oid, namespace, tag } = entry;
+        if (match?.[1] === undefined || namespace === null)
             return toc_entries_fail(entry);
-        return { dumpId, oid, schema, name, lastValue: match[1], isCalled: match[2] === 'true' };
+        return { dumpId, oid, schema: text(namespace), name: text(tag), lastValue: match[1], isCalled: match[2] === 'true' };
     });
 }
 /** The encoding that the archive's text and rows are in, in PostgreSQL's spelling: `UTF8`. */

@@ -142,11 +142,11 @@ class RestoreTest {
     const began = systemClock.now().getTime()
     const restored = await restoreSet({ set, contents, identities, cluster, tools, temp, jobs, log, signal, stage })
     report.restoreSeconds = (systemClock.now().getTime() - began) / 1_000
-    const { target, archive, errors, refusedSettings } = restored
+    const { target, archive, rootRows, errors, refusedSettings } = restored
     const { toc } = archive
     const clock = systemClock
     const examination = await stage('proof', 'Proof', () =>
-      examine({ contents, toc, target, errors, refusedSettings, jobs, clock, signal }),
+      examine({ contents, toc, rootRows, target, errors, refusedSettings, jobs, clock, signal }),
     )
     report.rtoSeconds = (clock.now().getTime() - this.#began) / 1_000
     this.#noteTables(examination)

@@ -75,7 +75,7 @@ function createDatabase(facts: RestoreGuideFacts): string {
   options.push(`--lc-collate='${facts.collate}'`, `--lc-ctype='${facts.ctype}'`)
   if (facts.locale !== null) options.push(`--${facts.localeProvider}-locale='${facts.locale}'`)
   if (facts.icuRules !== null) options.push(`--icu-rules='${facts.icuRules.replaceAll("'", "'\\''")}'`)
-  return `createdb ${options.join(' ')} "$PGDATABASE"`
+  return `createdb ${options.join(' ')} -- "$PGDATABASE"`
 }
 
 function script(facts: RestoreGuideFacts): string {

@@ -11,6 +11,10 @@ export const SESSION_PINS: readonly (readonly [name: string, value: string])[] =
   ['extra_float_digits', '3'],
   ['lc_monetary', 'C'],
   ['xmloption', 'content'],
+  // Off, it makes a text of NULL in an array that is read.
+  ['array_nulls', 'on'],
+  ['quote_all_identifiers', 'off'],
+  ['standard_conforming_strings', 'on'],
   ['search_path', ''],
   ['row_security', 'off'],
   // A database may make its sessions read-only; a restore into a copy of it writes.

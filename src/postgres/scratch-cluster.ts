@@ -188,7 +188,8 @@ class RunningCluster implements ScratchCluster {
 
   async #openDatabase(name: string): Promise<Database> {
     const { log, signal, env } = this.#options
-    const settings = parseConnection(this.url(name), {}, { input: 'the scratch cluster' })
+    const url = parseConnection(this.url(name), {}, { input: 'the scratch cluster' })
+    const settings = { ...url, options: sessionOptions(this.#options.tools.major) }
     const shared = { temp: this.#clientDirectory, log, env: childEnvironment(env) }
     const database = await openDatabase(settings, signal === undefined ? shared : { ...shared, signal })
     this.#databases.push(database)
@@ -198,6 +199,11 @@ class RunningCluster implements ScratchCluster {
   async #close(): Promise<void> {
     await Promise.allSettled(this.#databases.splice(0).map((database) => database.close()))
   }
+}
+
+/** A database may have settings that change who its sessions are, and (since 17) triggers that run when one begins. */
+function sessionOptions(major: number): string {
+  return ['-c role=none', ...(major >= 17 ? ['-c event_triggers=off'] : [])].join(' ')
 }
 
 async function startOnFreePort(

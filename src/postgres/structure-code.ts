@@ -11,6 +11,7 @@ import {
   roleName,
   type StructureQuery,
   sortedArray,
+  unquoted,
   userSchema,
 } from './structure-sql.ts'
 
@@ -52,7 +53,7 @@ const functions: StructureQuery = (version) => `
     cost: 'p.procost',
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
-    settings: sortedArray('p.proconfig'),
+    settings: sortedArray(`array(select ${unquoted('o')} from unnest(p.proconfig) o)`),
     aggregate: AGGREGATE,
     comment: comment('pg_proc', 'p.oid'),
     definition:
@@ -250,7 +251,7 @@ const textSearch: StructureQuery = () => `
       select ${qualified('tn.nspname', 'tp.tmplname')}
       from pg_ts_template tp join pg_namespace tn on tn.oid = tp.tmplnamespace
       where tp.oid = dt.dicttemplate)`,
-    options: digest('dt.dictinitoption'),
+    options: digest(unquoted('dt.dictinitoption')),
     comment: comment('pg_ts_dict', 'dt.oid'),
   })}
   from pg_ts_dict dt join pg_namespace n on n.oid = dt.dictnamespace

@@ -60,6 +60,11 @@ export function comment(catalog: string, oid: string, column = '0'): string {
     where dc.classoid = '${catalog}'::regclass and dc.objoid = ${oid} and dc.objsubid = ${column})`
 }
 
+/** A text without quotes around names that need none: whether they are there depends on quote_all_identifiers. */
+export function unquoted(text: string): string {
+  return `regexp_replace(${text}, '"([a-z_][a-z0-9_]*)"', '\\1', 'g')`
+}
+
 /** A text array as sorted JSON, null where it is null or empty. */
 export function sortedArray(array: string): string {
   return `(select jsonb_agg(item order by item collate "C") from unnest(${array}) item)`

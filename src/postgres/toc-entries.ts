@@ -1,4 +1,5 @@
 import { LifeboatError } from '../base/errors.ts'
+import { archiveText } from './archive-text.ts'
 import { type CopyTarget, parseCopyStatement } from './copy-statement.ts'
 import type { Toc, TocEntry } from './toc-types.ts'
 
@@ -37,10 +38,12 @@ export interface SequenceSet {
 
 /** The entries with table rows, in the archive's order. Throws LifeboatError `damaged-toc`. */
 export function tableDataEntries(toc: Toc): TableDataEntry[] {
+  const text = archiveText(toc)
   return entriesOf(toc, 'TABLE DATA').map((entry) => {
-    const { dumpId, oid, tag: name, namespace: schema, fileName, copyStmt } = entry
-    if (schema === null || fileName === undefined || copyStmt === null || copyStmt === '') return fail(entry)
+    const { dumpId, oid, tag, namespace, fileName } = entry
+    if (namespace === null || fileName === undefined || !entry.copyStmt) return fail(entry)
     const viaPartitionRoot = entry.defn?.startsWith('-- load via partition root ') ?? false
+    const [schema, name, copyStmt] = [text(namespace), text(tag), text(entry.copyStmt)]
     return { dumpId, oid, schema, name, fileName, copyStmt, ...parseCopyStatement(copyStmt), viaPartitionRoot }
   })
 }
@@ -80,11 +83,12 @@ export function parseLargeObjectsFile(text: string): { oid: number; fileName: st
 
 /** What every sequence will be set to. Throws LifeboatError `damaged-toc`. */
 export function sequenceSets(toc: Toc): SequenceSet[] {
+  const text = archiveText(toc)
   return entriesOf(toc, 'SEQUENCE SET').map((entry) => {
     const match = /^SELECT pg_catalog\.setval\(E?'(?:[^']|'')+', (-?\d+), (true|false)\);\s*$/.exec(entry.defn ?? '')
-    const { dumpId, oid, namespace: schema, tag: name } = entry
-    if (match?.[1] === undefined || schema === null) return fail(entry)
-    return { dumpId, oid, schema, name, lastValue: match[1], isCalled: match[2] === 'true' }
+    const { dumpId, oid, namespace, tag } = entry
+    if (match?.[1] === undefined || namespace === null) return fail(entry)
+    return { dumpId, oid, schema: text(namespace), name: text(tag), lastValue: match[1], isCalled: match[2] === 'true' }
   })
 }
 

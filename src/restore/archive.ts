@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Contents } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
-import { parseToc, type Toc, tableDataEntries } from '../postgres/toc.ts'
+import { parseToc, type Toc, type TocEntry, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 
 /** A directory-format archive of which only `toc.dat` is on disk: pg_restore needs no more for schema and constraints. */
@@ -12,6 +12,8 @@ export interface LocalArchive {
   toc: Toc
   /** For `pg_restore --use-list`: section data without what this project restores itself. */
   restList: string
+  /** For `pg_restore --use-list`, in this order: section post-data without event triggers, and these alone. */
+  postDataLists: string[]
 }
 
 /** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
@@ -36,9 +38,32 @@ export async function fetchArchive(
   await mkdir(directory, { recursive: true, mode: 0o700 })
   await writeFile(join(directory, 'toc.dat'), bytes)
   const restList = join(parent, 'rest.list')
-  const rest = toc.entries.filter(({ desc }) => !OWN_DATA.has(desc))
-  await writeFile(restList, rest.map(({ dumpId }) => `${dumpId};\n`).join(''))
-  return { directory, toc, restList }
+  await writeList(
+    restList,
+    toc.entries.filter(({ desc }) => !OWN_DATA.has(desc)),
+  )
+  return { directory, toc, restList, postDataLists: await writePostDataLists(toc, parent) }
+}
+
+/**
+ * Event triggers apart, to be made last: pg_restore refreshes materialized views after it has made them, and one that
+ * writes down every command would write into the restored rows.
+ */
+async function writePostDataLists(toc: Toc, parent: string): Promise<string[]> {
+  const isEventTrigger = ({ desc, tag }: TocEntry) => desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ')
+  const last = toc.entries.filter(isEventTrigger)
+  const lists = [join(parent, 'post-data.list'), join(parent, 'event-triggers.list')]
+  const [list = '', lastList = ''] = lists
+  await writeList(
+    list,
+    toc.entries.filter((entry) => !isEventTrigger(entry)),
+  )
+  await writeList(lastList, last)
+  return last.length === 0 ? [list] : lists
+}
+
+function writeList(path: string, entries: readonly TocEntry[]): Promise<void> {
+  return writeFile(path, entries.map(({ dumpId }) => `${dumpId};\n`).join(''))
 }
 
 /** The plain bytes of one part, for parts that are small. */

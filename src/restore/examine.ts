@@ -9,10 +9,12 @@ import { sameFingerprint } from '../streams/fingerprint.ts'
 import { readLargeObjects } from './large-objects.ts'
 import type { RestoreError } from './pg-restore.ts'
 import { proveTables, type TableProof } from './proof.ts'
+import type { RootRows } from './root-rows.ts'
 
 export interface ExamineOptions {
   contents: Contents
   toc: Toc
+  rootRows: RootRows
   target: Database
   errors: readonly RestoreError[]
   refusedSettings: readonly string[]
@@ -31,10 +33,10 @@ const MAX_FINDINGS = 50
 
 /** The proof: whether what stands in the scratch server is what the set says was dumped. */
 export async function examine(options: ExamineOptions): Promise<Examination> {
-  const { contents, toc, target, errors, jobs, signal } = options
+  const { contents, toc, rootRows, target, errors, jobs, signal } = options
   const inventory = contents.inventory as Inventory
   const timed = timer(options.clock)
-  const tables = await timed(() => proveTables({ contents, inventory, toc, target, jobs, signal }))
+  const tables = await timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal }))
   const largeObjects = await timed(() => withClient(target, (client) => readLargeObjects(client, signal)))
   const restored = await timed(() => withClient(target, readInventory))
   const checks = [
@@ -102,7 +104,8 @@ function errorFindings(errors: readonly RestoreError[]): Finding[] {
 }
 
 function errorSummary(errors: readonly RestoreError[]): string {
-  return errors.length === 0 ? 'no statement was refused' : `${formatCount(errors.length)} statements were refused`
+  if (errors.length === 0) return 'no statement was refused'
+  return errors.length === 1 ? '1 statement was refused' : `${formatCount(errors.length)} statements were refused`
 }
 
 function judgeTables(tables: readonly TableProof[]): [Finding[], string] {

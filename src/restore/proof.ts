@@ -5,7 +5,7 @@ import type { Contents } from '../backup-set/documents.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
-import { type TableDataEntry, type Toc, tableDataEntries } from '../postgres/toc.ts'
+import { type Toc, tableDataEntries } from '../postgres/toc.ts'
 import {
   addFingerprints,
   EMPTY_FINGERPRINT,
@@ -13,6 +13,7 @@ import {
   LineFingerprinter,
   sameFingerprint,
 } from '../streams/fingerprint.ts'
+import type { RootRows } from './root-rows.ts'
 import { describeServerError, failureOf } from './server-messages.ts'
 
 /** What one restored table was found to be, against what was dumped. */
@@ -31,6 +32,7 @@ export interface ProofOptions {
   contents: Contents
   inventory: Inventory
   toc: Toc
+  rootRows: RootRows
   target: Database
   jobs: number
   signal: AbortSignal
@@ -65,28 +67,29 @@ export async function proveTables(options: ProofOptions): Promise<TableProof[]> 
   return proofs.sort((a, b) => b.bytes - a.bytes || (a.table < b.table ? -1 : 1))
 }
 
-function plan({ contents, inventory, toc }: ProofOptions): Comparison[] {
+function plan({ contents, inventory, toc, rootRows }: ProofOptions): Comparison[] {
   const fingerprints = new Map(contents.tables.map(({ file, fingerprint }) => [file, fingerprint]))
   const conditions = new Map(inventory.tables.map((table) => [table.oid, table.configCondition]))
   const encoding = contents.databaseFacts.encoding
   const groups = new Map<string, Comparison>()
   for (const entry of tableDataEntries(toc)) {
     const own = `${quote(entry.schema)}.${quote(entry.name)}`
-    const key = entry.viaPartitionRoot ? `root ${entry.table} ${entry.columns}` : own
+    const key = entry.viaPartitionRoot ? `root ${entry.table}` : own
     const name = `${readable(entry.schema)}.${readable(entry.name)}`
     const label = entry.viaPartitionRoot ? `${entry.table} (all partitions)` : name
     const group = groups.get(key) ?? { label, dumped: EMPTY_FINGERPRINT, statements: [] }
-    group.dumped = addFingerprints(group.dumped, fingerprints.get(entry.fileName) ?? EMPTY_FINGERPRINT)
-    group.statements.push(readStatement(entry, own, conditions.get(entry.oid), encoding))
+    const dumped = rootRows.fingerprintOf(entry) ?? fingerprints.get(entry.fileName) ?? EMPTY_FINGERPRINT
+    group.dumped = addFingerprints(group.dumped, dumped)
+    group.statements.push(readStatement(rootRows.columnsOf(entry), own, conditions.get(entry.oid), encoding))
     groups.set(key, group)
   }
   return [...groups.values()].sort((a, b) => b.dumped.bytes - a.dumped.bytes)
 }
 
-function readStatement(entry: TableDataEntry, own: string, condition: string | undefined, encoding: string): string {
+function readStatement(list: string, own: string, condition: string | undefined, encoding: string): string {
   const options = `to stdout (encoding '${encoding}')`
-  if (condition === undefined || condition === '') return `copy ${own} ${entry.columns} ${options}`
-  const columns = entry.columns === '' ? '' : entry.columns.replace(/^\(|\)$/g, '')
+  if (condition === undefined || condition === '') return `copy ${own} ${list} ${options}`
+  const columns = list.replace(/^\(|\)$/g, '')
   return `copy (select ${columns} from only ${own} ${condition}) ${options}`
 }
 

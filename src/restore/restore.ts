@@ -9,13 +9,15 @@ import { formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import type { ScratchCluster } from '../postgres/scratch-cluster.ts'
+import { tableDataEntries } from '../postgres/toc.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
+import { analyze } from './analyze.ts'
 import { assertSameTables, fetchArchive, type LocalArchive } from './archive.ts'
 import { serverLargeObjects } from './large-objects.ts'
 import { type RestoreError, runPgRestore } from './pg-restore.ts'
+import { RootRows } from './root-rows.ts'
 import { loadRows } from './rows.ts'
-import { describeServerError, failureOf } from './server-messages.ts'
 
 export interface RestoreOptions {
   set: OpenSet
@@ -34,6 +36,7 @@ export interface RestoreOptions {
 export interface RestoreResult {
   target: Database
   archive: LocalArchive
+  rootRows: RootRows
   /** Everything that the server refused. */
   errors: RestoreError[]
   /** Names of ALTER DATABASE settings that the scratch server does not take. */
@@ -52,6 +55,7 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   const archive = await fetchArchive(set, identities, directory, signal)
   assertSameTables(contents, archive.toc)
   const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
+  const rootRows = new RootRows(tableDataEntries(archive.toc))
   const pgRestore = { tools, target, archive: archive.directory, signal }
   const errors = [
     ...(await stage('schema', 'Schema', () => runPgRestore({ ...pgRestore, section: 'pre-data' }))),
@@ -61,15 +65,18 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
     )),
     ...(await stage('rows', 'Rows', () => {
       const load = { set, contents, identities, target, jobs, signal, toc: archive.toc }
-      return loadRows({ ...load, largeObjects: serverLargeObjects })
+      return loadRows({ ...load, largeObjects: serverLargeObjects, rootRows })
     })),
-    ...(await stage('post-data', 'Indexes, constraints, triggers', () =>
-      runPgRestore({ ...pgRestore, section: 'post-data', jobs }),
-    )),
+    ...(await stage('post-data', 'Indexes, constraints, triggers', async () => {
+      const lists = archive.postDataLists.map((list) => ({ ...pgRestore, section: 'post-data' as const, list, jobs }))
+      const found: RestoreError[] = []
+      for (const list of lists) found.push(...(await runPgRestore(list)))
+      return found
+    })),
   ]
   errors.push(...(await stage('analyze', 'Statistics', () => analyze(target))))
   await rm(directory, { recursive: true, force: true })
-  return { target, archive, errors, refusedSettings }
+  return { target, archive, rootRows, errors, refusedSettings }
 }
 
 async function prepareDatabase(options: RestoreOptions): Promise<{ target: Database; refusedSettings: string[] }> {
@@ -77,7 +84,6 @@ async function prepareDatabase(options: RestoreOptions): Promise<{ target: Datab
   const inventory = contents.inventory as Inventory
   const admin = await cluster.admin.connect('roles')
   try {
-    await assertExtensions(admin, inventory, options.tools)
     await createRoles(admin, contents.roles, inventory)
   } finally {
     await admin.end()
@@ -96,12 +102,17 @@ async function prepareDatabase(options: RestoreOptions): Promise<{ target: Datab
   log.info(
     `database ${JSON.stringify(inventory.database.name)} (${encoding}, ${collate}), ${contents.roles.length} roles`,
   )
+  await assertExtensions(created.database, inventory, options.tools)
   return { target: created.database, refusedSettings: created.refusedSettings }
 }
 
 /** What the scratch server cannot create is not the backup's fault: then nothing can be said of the backup. */
-async function assertExtensions(client: pg.Client, { extensions }: Inventory, tools: PostgresTools): Promise<void> {
-  const { rows } = await client.query<{ name: string }>('select name from pg_available_extensions')
+async function assertExtensions(target: Database, { extensions }: Inventory, tools: PostgresTools): Promise<void> {
+  // In the database itself: since PostgreSQL 18 a setting of its own says where extensions are.
+  const client = await target.connect('extensions')
+  const { rows } = await client
+    .query<{ name: string }>('select name from pg_available_extensions')
+    .finally(() => client.end())
   const available = new Set(rows.map(({ name }) => name))
   const missing = extensions.filter(({ name }) => !available.has(name)).map(({ name }) => name)
   if (missing.length === 0) return
@@ -122,21 +133,6 @@ async function createRoles(client: pg.Client, roles: readonly string[], inventor
     await client.query(
       `create role ${client.escapeIdentifier(role)} nologin${superusers.has(role) ? ' superuser' : ''}`,
     )
-  }
-}
-
-async function analyze(target: Database): Promise<RestoreError[]> {
-  const client = await target.connect('analyze')
-  try {
-    await client.query('analyze')
-    return []
-  } catch (error) {
-    // It evaluates the expressions of indexes, which may raise anything.
-    const failure = failureOf(error)
-    if (failure !== undefined) throw failure
-    return [{ stage: 'analyze', subject: 'ANALYZE', message: describeServerError(error) }]
-  } finally {
-    await client.end()
   }
 }
 

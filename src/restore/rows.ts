@@ -12,6 +12,7 @@ import { copyRows } from '../streams/copy-file.ts'
 import { type Fingerprint, LineFingerprinter, sameFingerprint } from '../streams/fingerprint.ts'
 import { type LargeObjectSink, readOid } from './large-objects.ts'
 import type { RestoreError } from './pg-restore.ts'
+import type { RootRows } from './root-rows.ts'
 import { describeServerError, failureOf } from './server-messages.ts'
 
 export interface LoadOptions {
@@ -23,6 +24,8 @@ export interface LoadOptions {
   /** Connections that load at the same time. */
   jobs: number
   largeObjects: LargeObjectSink
+  /** Told of the rows that go by, where leaves of a partition root have their columns in other orders. */
+  rootRows?: RootRows
   signal: AbortSignal
 }
 
@@ -125,12 +128,15 @@ class Loader {
       const entry = this.#entries.get(name)
       const table = this.#tables.get(name)
       if (oid !== undefined) await this.#writeLargeObject(oid, 0, content)
-      else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, true)
+      else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, false)
       else for await (const _ of content);
     }
   }
 
-  /** `alone`: nothing else loads into the file’s table, so that its rows need no WAL (wal_level=minimal). */
+  /**
+   * `alone`: a large file, and nothing else loads into its table: emptied first, its rows need no WAL (wal_level=minimal).
+   * For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
+   */
   async #copy(
     entry: TableDataEntry,
     rows: AsyncIterable<Buffer>,
@@ -143,7 +149,9 @@ class Loader {
     const truncate = alone && mayEmpty
     try {
       if (truncate) await client.query(`begin; truncate only ${own}`)
-      await pipeline(checked(rows, expected, own), client.query(copyFrom(this.#statement(entry))))
+      const proven = checked(rows, expected, own)
+      const seen = this.#options.rootRows?.watch(entry, proven) ?? proven
+      await pipeline(seen, client.query(copyFrom(this.#statement(entry))))
       if (truncate) await client.query('commit')
     } catch (error) {
       this.#options.signal.throwIfAborted()

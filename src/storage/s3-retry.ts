@@ -6,7 +6,10 @@ import type { Clock, Log } from '../base/ports.ts'
 export interface Patience {
   /** Requests sent for one operation, the first included. */
   attempts: number
-  /** The same for a service that has never answered: a misspelt endpoint should not take a minute to tell. */
+  /**
+   * The same for a service that has never answered, since a misspelt endpoint should not take a minute to tell, and for
+   * one that has outlasted all attempts: what is left to clear up then should not take as long again.
+   */
   firstContactAttempts: number
   firstDelay: number
   longestDelay: number
@@ -41,17 +44,20 @@ export function backoff(attempt: number, patience: Patience, random: () => numbe
 export function patientRetries(options: { patience: Patience; log: Log; clock: Clock }): RetryStrategy {
   const { patience, log, clock } = options
   let answered = false
+  let outlasted = false
   return {
     acquireInitialRetryToken: async () => token(0),
     recordSuccess: () => {
       answered = true
+      outlasted = false
     },
     refreshRetryTokenForRetry: async (last, { error, errorType, retryAfterHint }) => {
       const status = error?.$metadata?.httpStatusCode
       if (status !== undefined) answered = true
       const attempt = last.getRetryCount() + 1
-      const attempts = answered ? patience.attempts : patience.firstContactAttempts
+      const attempts = answered && !outlasted ? patience.attempts : patience.firstContactAttempts
       const hopeless = errorType === 'CLIENT_ERROR' || status === 501 || status === 505
+      if (!hopeless && attempt >= attempts) outlasted = true
       if (hopeless || attempt >= attempts || error === undefined) throw error ?? new Error('no error to retry')
       const asked = retryAfterHint ? retryAfterHint.getTime() - clock.now().getTime() : 0
       const delay = Math.max(backoff(attempt, patience), Math.min(asked, patience.longestDelay))

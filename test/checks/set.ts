@@ -30,6 +30,7 @@ export interface SetOptions {
   content?: Manifest['content']
   /** How much of the large table's rows there are. */
   share?: number
+  segmentBytes?: number
   /** What a faulty dump would have written. */
   alter?: (parts: { contents: Contents; toc: Toc }) => unknown
 }
@@ -77,7 +78,7 @@ function tocOf(): Toc {
 
 /** Writes and publishes a small set with a table in a bundle, one in segments, and a large object. */
 export async function buildSet(storage: Storage, options: SetOptions): Promise<Head> {
-  const { takenAt, recipients = [], content = 'whole', share = 1 } = options
+  const { takenAt, recipients = [], content = 'whole', share = 1, segmentBytes = 1 << 19 } = options
   const id = newSetId(takenAt, 'nightly')
   const { signal } = new AbortController()
   const writer = new SetWriter({ storage, database: 'shop', id, sealing: { level: 1, recipients }, signal })
@@ -91,7 +92,7 @@ export async function buildSet(storage: Storage, options: SetOptions): Promise<H
     const chunks = (async function* () {
       yield bytes
     })()
-    return sealFile({ name, content: kind, chunks, store: writer.store, bundler, segmentBytes: 1 << 19 })
+    return sealFile({ name, content: kind, chunks, store: writer.store, bundler, segmentBytes })
   }
   const sealed = [
     await seal('10.dat', { kind: 'rows' }, SMALL),

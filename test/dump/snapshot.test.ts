@@ -13,7 +13,7 @@ import { buildPrepareArchive } from '../../src/dump/prepare-archive.ts'
 import { type HeldSnapshot, holdSnapshot } from '../../src/dump/snapshot.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
-import { parseToc } from '../../src/postgres/toc.ts'
+import { parseToc, sequenceSets, tableDataEntries } from '../../src/postgres/toc.ts'
 import { startServer, type TestServer } from '../support/postgres.ts'
 import { codeThrownBy } from './support.ts'
 
@@ -227,13 +227,23 @@ async function dumped(database: Database, encoding: string) {
   return { toc, inventory: held.inventory, dump: { toc, largeObjects } as unknown as DumpedDatabase }
 }
 
-test('a database in an encoding that is neither UTF-8 nor Latin 1 is found complete, whatever its names', async () => {
-  const sql =
-    'create table "Größe €" (id serial, "Straße" text); create sequence "Zähler €"; create table "Ж" (); select 1'
-  const options = { encoding: 'WIN1252', collate: 'C', ctype: 'C' }
-  const database = await open('western', sql.replace('create table "Ж" ();', ''), options)
-  const { inventory, dump } = await dumped(database, 'WIN1252')
+test.each([
+  ['WIN1252', 'Größe €'],
+  ['LATIN1', 'Ã¤Größe'],
+  ['LATIN2', 'Łódź'],
+  ['WIN1251', 'Заказы'],
+  ['KOI8R', 'Заказы'],
+  ['EUC_JP', '注文'],
+])('a database in %s is found complete, and its names are read as they are', async (encoding, name) => {
+  const sql = `create schema "${name}"; create table "${name}"."${name}" (id serial, "x ${name}" text); create sequence "${name}"`
+  const database = await open(`in ${encoding}`, sql, { encoding, collate: 'C', ctype: 'C' })
+  const { inventory, dump, toc } = await dumped(database, encoding)
   expect(findExcluded(inventory, dump, { partial: false, standby: false })).toEqual([])
+  const [entry] = tableDataEntries(toc)
+  expect([entry?.schema, entry?.name, entry?.columns]).toEqual([name, name, `(id, "x ${name}")`])
+  const names = (sequences: readonly { schema: string; name: string }[]) =>
+    sequences.map((sequence) => `${sequence.schema}.${sequence.name}`).sort()
+  expect(names(sequenceSets(toc))).toEqual(names(inventory.sequences))
 })
 
 test('a table, a sequence or a large object that the archive lacks ends the dump', async () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { compareInventories, type Inventory, readInventory } from '../../src/postgres/inventory.ts'
+import { pinOptions } from '../../src/postgres/pins.ts'
 import type { DumpReport, RestoreTestReport, VerifyReport } from '../../src/reports/report.ts'
 import { expectExit, Lab, reportOf, type TestStorage } from '../e2e/support.ts'
 import { availableMajors, type TestServer } from '../support/postgres.ts'
@@ -34,8 +35,15 @@ function variantsOf(major: number): Variant[] {
       { ...sealed, storage: 's3', guide: false },
     ]
   }
-  if (major === 15) return [{ ...plain, storage: 'directory', guide: true }, { ...sealed, storage: 's3', guide: false }]
-  return [{ ...plain, storage: 's3' }, { ...sealed, storage: 'directory' }]
+  if (major === 15)
+    return [
+      { ...plain, storage: 'directory', guide: true },
+      { ...sealed, storage: 's3', guide: false },
+    ]
+  return [
+    { ...plain, storage: 's3' },
+    { ...sealed, storage: 'directory' },
+  ]
 }
 
 const CASES = availableMajors()
@@ -53,7 +61,8 @@ test.each(CASES)(
     const storage = await lab.storage(kind)
     const keys = encrypted ? await lab.ageKeys() : undefined
     const id = await roundTrip(source, GAUNTLET_DATABASE, storage, keys && { keys })
-    if (guide) await restoreByHand({ source, database: GAUNTLET_DATABASE, storage, id, identityFile: keys?.identityFile })
+    if (guide)
+      await restoreByHand({ source, database: GAUNTLET_DATABASE, storage, id, identityFile: keys?.identityFile })
   },
   120_000,
 )
@@ -67,8 +76,8 @@ async function roundTrip(source: TestServer, database: string, storage: TestStor
   const job = await lab.job(storage)
   const run = (action: string, inputs: Record<string, string>) =>
     job.run({ action: join(ACTIONS, action), inputs: { ...storage.inputs, ...inputs } })
-  const identity = sealing === undefined ? {} : { identity: sealing.keys.identity }
-  const recipients = sealing === undefined ? {} : { recipients: sealing.keys.recipient }
+  const identity: Record<string, string> = sealing === undefined ? {} : { identity: sealing.keys.identity }
+  const recipients: Record<string, string> = sealing === undefined ? {} : { recipients: sealing.keys.recipient }
   const dump = await run('action-dump', { 'database-url': source.url(database), database: 'gauntlet', ...recipients })
   expectExit(dump, 0)
   const dumped = await reportOf<DumpReport>(dump)
@@ -112,8 +121,9 @@ async function restoreByHand({ source, database, storage, id, identityFile }: By
   expect(compareInventories(...inventories).filter(({ expected }) => !expected)).toEqual([])
 }
 
-async function inventoryOf({ port, password }: TestServer, database: string): Promise<Inventory> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database })
+async function inventoryOf({ port, password, major }: TestServer, database: string): Promise<Inventory> {
+  const options = pinOptions(major * 10_000)
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, options })
   await client.connect()
   try {
     await client.query('begin isolation level repeatable read read only')

@@ -36,6 +36,8 @@ export async function followGuide({ lab, target, storage, prefix, database, iden
   }
   for (const script of [guide.createDatabase, guide.script]) {
     const { code, stderr } = await runTool(join(bin, 'sh'), ['-c', script], env, folder)
-    if (code !== 0 || stderr !== '') throw new Error(`RESTORE.md ended with ${code}: ${stderr}`)
+    // The server's own warnings are of settings that name what this server does not have: a tablespace.
+    const complaints = stderr.replaceAll(/^(?:WARNING|DETAIL): .*\n/gm, '')
+    if (code !== 0 || complaints !== '') throw new Error(`RESTORE.md ended with ${code}: ${stderr}`)
   }
 }

@@ -7,11 +7,6 @@ const FIXTURES = new URL('../fixtures/gauntlet/', import.meta.url)
 /** Capitals, quotes, spaces, a line end, what a shell or libpq would take for something else, and a leading dash. */
 export const GAUNTLET_DATABASE = `-Gäuntlet "Q" 'x'\n$HOME {=} %0A 数据 \\`
 
-export interface GauntletSize {
-  tables: number
-  largeObjects: number
-}
-
 /** Runs the files of `test/fixtures/gauntlet` in one session of the superuser, with these psql variables. */
 export async function runFixtures(
   server: TestServer,
@@ -24,14 +19,7 @@ export async function runFixtures(
   await server.psql(database, [...sets, ...texts].join('\n'))
 }
 
-/** Builds the gauntlet database on a server that knows nothing of it. */
-export async function buildGauntlet(server: TestServer, extension: string, size: GauntletSize): Promise<void> {
-  await server.createDatabase(GAUNTLET_DATABASE)
-  const variables = { extension, tables: size.tables, large_objects: size.largeObjects }
-  await runFixtures(server, GAUNTLET_DATABASE, FILES, variables)
-}
-
-const FILES = ['gauntlet', 'names', 'values', 'tables', 'code', 'many', 'settings']
+const FILES = ['gauntlet', 'names', 'values', 'tables', 'code', 'settings']
 
 const EXTENSION = `
   create table @extschema@.gauntlet_config (k text primary key, v text);
@@ -107,7 +95,8 @@ export class Gauntlets {
     this.#endings.push(() => server.stop())
     const extension = await installExtension(server)
     this.#endings.push(extension.remove)
-    await buildGauntlet(server, extension.name, SIZE)
+    await server.createDatabase(GAUNTLET_DATABASE)
+    await runFixtures(server, GAUNTLET_DATABASE, FILES, { extension: extension.name })
     return server
   }
 
@@ -116,5 +105,3 @@ export class Gauntlets {
     await Promise.all(this.#endings.map((end) => end()))
   }
 }
-
-const SIZE: GauntletSize = { tables: 2000, largeObjects: 3000 }

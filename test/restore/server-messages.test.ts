@@ -69,7 +69,7 @@ const CASTS = [
   'refcursor',
   'varchar(2)',
   'char(2)',
- 
+
   'int4multirange',
 ]
 

@@ -167,6 +167,13 @@ test('gives up after the last attempt, tells which, and leaves no upload', async
   expect(loopback.seen.filter(({ path }) => path.includes('partNumber=2')).length).toBe(8)
 })
 
+test('clears up with less patience once the service has outlasted it', async () => {
+  const { storage, loopback } = await behind(({ path }) => (path.includes('uploadId=') ? { answer: 503 } : undefined))
+  await expect(storage.put('a', stream(9 * MIB))).rejects.toMatchObject({ code: 'storage-unavailable' })
+  expect(loopback.seen.filter(({ method }) => method === 'DELETE')).toHaveLength(3)
+  await storage.put('b', Buffer.from('x'))
+})
+
 test('does not read on after a part was refused', async () => {
   const { storage } = await behind(({ path }) =>
     path.includes('partNumber=1&') ? { answer: 400, body: '<Error><Code>BadDigest</Code></Error>' } : undefined,

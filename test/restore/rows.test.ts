@@ -1,0 +1,166 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { Head } from '../../src/backup-set/documents.ts'
+import { layout } from '../../src/backup-set/layout.ts'
+import { openSet, readContents } from '../../src/backup-set/open-set.ts'
+import type { LifeboatError } from '../../src/base/errors.ts'
+import { memoryLog } from '../../src/base/ports.ts'
+import { parseConnection } from '../../src/postgres/connection.ts'
+import { type Database, openDatabase } from '../../src/postgres/database.ts'
+import { type TocEntry, tableDataEntries } from '../../src/postgres/toc.ts'
+import { assertSameTables, fetchArchive } from '../../src/restore/archive.ts'
+import { readLargeObjects, serverLargeObjects } from '../../src/restore/large-objects.ts'
+import type { RestoreError } from '../../src/restore/pg-restore.ts'
+import { RootRows } from '../../src/restore/root-rows.ts'
+import { loadRows } from '../../src/restore/rows.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import { withStorage } from '../backup-set/support.ts'
+import { buildSet, hoursAgo } from '../checks/set.ts'
+import { startServer, type TestServer } from '../support/postgres.ts'
+
+let server: TestServer
+let temp: string
+let target: Database
+
+beforeAll(async () => {
+  temp = await mkdtemp(join(tmpdir(), 'lifeboat-rows-'))
+  server = await startServer(17)
+  const url = await server.createDatabase('target')
+  target = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
+})
+
+afterAll(async () => {
+  await target?.close()
+  await server?.stop()
+  await rm(temp, { recursive: true, force: true })
+})
+
+const { signal } = new AbortController()
+/** The tables as a restore makes them, with rows that were not in the dump. */
+const TABLES = `drop table if exists small, large; create table small (id int, text text); create table large (id int, text text);
+  insert into small values (0, 'there already'); insert into large values (-1, 'there already');
+  select lo_unlink(oid) from pg_largeobject_metadata; select lo_create(50000);`
+
+/** Loads the set into the target; `created`: its archive has made the tables. */
+async function load(storage: Storage, head: Head, created: boolean): Promise<RestoreError[]> {
+  const set = await openSet(storage, head, [])
+  const contents = await readContents(set, [], signal)
+  const { toc } = await fetchArchive(set, [], join(temp, head.id), signal)
+  assertSameTables(contents, toc)
+  const tables = toc.entries.filter(({ desc }) => desc === 'TABLE DATA')
+  const made = tables.map(
+    (entry): TocEntry => ({ ...entry, dumpId: entry.dumpId + 100, desc: 'TABLE', section: 'pre-data' }),
+  )
+  const entries = created ? [...made, ...toc.entries] : toc.entries
+  const rootRows = new RootRows(tableDataEntries(toc))
+  const load = { set, contents, identities: [], target, jobs: 2, largeObjects: serverLargeObjects, rootRows, signal }
+  return loadRows({ ...load, toc: { ...toc, entries } })
+}
+
+const counts = () => server.psql('target', 'select (select count(*) from small), (select count(*) from large)')
+
+test('rows and large objects come back', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    await server.psql('target', TABLES)
+    expect(await load(storage, head, true)).toEqual([])
+    expect(await counts()).toBe('3|90001')
+    const set = await openSet(storage, head, [])
+    const client = await target.connect('check')
+    expect(await readLargeObjects(client, signal)).toEqual((await readContents(set, [], signal)).largeObjects)
+    await client.end()
+  })
+})
+
+test('a table that the restore made may be emptied first; the rows that an extension put into its own table stay', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1), segmentBytes: 64 << 20 })
+    await server.psql('target', TABLES)
+    expect(await load(storage, head, true)).toEqual([])
+    expect((await counts()).split('|')[1]).toBe('90000')
+    await server.psql('target', TABLES)
+    expect(await load(storage, head, false)).toEqual([])
+    expect((await counts()).split('|')[1]).toBe('90001')
+  })
+})
+
+test('a table that the server refuses is told without its values, and does not keep the others from coming back', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    await server.psql(
+      'target',
+      `${TABLES} delete from small; alter table small alter id type boolean using null, alter text type int using null`,
+    )
+    const errors = await load(storage, head, true)
+    expect(errors).toEqual([
+      { stage: 'rows', subject: 'TABLE DATA public.small', message: 'invalid input syntax for type integer: "…"' },
+    ])
+    expect(await counts()).toBe('0|90001')
+    await server.psql('target', `${TABLES} select lo_unlink(50000); delete from small`)
+    expect((await load(storage, head, true)).map(({ subject }) => subject)).toEqual(['LARGE OBJECT 50000'])
+    expect(await counts()).toBe('2|90001')
+  })
+})
+
+function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'nothing',
+    (error: LifeboatError) => error.code,
+  )
+}
+
+test('damage to a part ends the restore, and leaves no row of it', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    const keys: string[] = []
+    for await (const { key } of storage.list(layout.set('shop', head.id))) keys.push(key)
+    for (const key of keys.filter((name) => /bundle|11\.dat/.test(name))) {
+      const bytes = await storage.read(key)
+      const damaged = Buffer.from(bytes)
+      damaged[bytes.length - 20] = (bytes[bytes.length - 20] ?? 0) ^ 0x10
+      await storage.put(key, damaged)
+      await server.psql('target', `${TABLES} delete from small; delete from large`)
+      expect(await codeOf(load(storage, head, true))).toMatch(/^damaged-/)
+      if (!key.includes('bundle')) expect((await counts()).split('|')[1]).not.toBe('90000')
+      await storage.put(key, bytes)
+    }
+  })
+})
+
+test('rows that are whole, but not those that were dumped, are not taken over', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, {
+      takenAt: hoursAgo(1),
+      alter: ({ contents }) => Object.assign(contents.tables[0]?.fingerprint ?? {}, { sum: 'f'.repeat(32) }),
+    })
+    await server.psql('target', `${TABLES} delete from small`)
+    expect(await codeOf(load(storage, head, true))).toBe('damaged-rows')
+    expect((await counts()).split('|')[0]).toBe('0')
+  })
+})
+
+test('contents that do not know a table of the archive are refused: its rows would be missed by nobody', async () => {
+  await withStorage(async (storage) => {
+    for (const alter of [
+      ({ contents }: { contents: { tables: unknown[] } }) => contents.tables.pop(),
+      ({ contents }: { contents: { files: unknown[] } }) => contents.files.shift(),
+      ({ toc }: { toc: { entries: unknown[] } }) => toc.entries.shift(),
+    ]) {
+      const head = await buildSet(storage, { takenAt: hoursAgo(1), alter })
+      expect(await codeOf(load(storage, head, true))).toBe('damaged-document')
+    }
+  })
+})
+
+test('a server that goes away is not the set’s fault', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    await server.psql(
+      'target',
+      `${TABLES} delete from small; create or replace function gone(int) returns boolean language sql as 'select pg_terminate_backend(pg_backend_pid())'; alter table small add check (public.gone(id))`,
+    )
+    expect(await codeOf(load(storage, head, true))).toBe('scratch-server-failed')
+  })
+})
