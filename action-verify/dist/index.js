@@ -31441,6 +31441,52 @@ async function findBackup(storage, inputs, report) {
 
 /***/ }),
 
+/***/ 3094:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   N: () => (/* binding */ keepEvidence)
+/* harmony export */ });
+/* harmony import */ var _backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(202);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(8937);
+
+
+
+/**
+ * Keeps what a run found beside the set. Credentials that may not write do not change the verdict: then the report has a
+ * warning. Not after a cancellation.
+ */
+async function keepEvidence(runner, storage, report, head, { checks, ...found }) {
+    runner.signal.throwIfAborted();
+    const evidence = {
+        kind: 'pg-lifeboat evidence',
+        format: 1,
+        database: head.database,
+        id: head.id,
+        at: _base_ports_js__WEBPACK_IMPORTED_MODULE_2__/* .systemClock */ .m.now().toISOString(),
+        manifestSha256: head.manifest.sha256,
+        checks: checks.map(({ id, status, summary }) => ({ id, status, summary })),
+        ...found,
+        ...(report.runUrl !== undefined && { run: report.runUrl }),
+    };
+    try {
+        await (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_0__/* .writeEvidence */ .nP)(storage, evidence);
+    }
+    catch (error) {
+        if (!(error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3))
+            throw error;
+        report.findings.push({
+            severity: 'warning',
+            message: `What this run found could not be recorded in the storage: ${(0,_base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .messageOf */ .bD)(error)}`,
+            remedy: 'Let these credentials write below evidence/: without the record this set never counts as proven.',
+        });
+    }
+}
+
+
+/***/ }),
+
 /***/ 939:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -32945,11 +32991,11 @@ function readVerifyInputs(source) {
 __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1455);
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var _backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(202);
-/* harmony import */ var _backup_set_layout_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1197);
-/* harmony import */ var _backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4564);
-/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4758);
-/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5475);
+/* harmony import */ var _backup_set_damage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4262);
+/* harmony import */ var _backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(202);
+/* harmony import */ var _backup_set_layout_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1197);
+/* harmony import */ var _backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4564);
+/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(5475);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
 /* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4669);
 /* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3440);
@@ -32957,8 +33003,10 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4972);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5948);
 /* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(8127);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(939);
-/* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6492);
+/* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(3094);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(939);
+/* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(6492);
+
 
 
 
@@ -32975,21 +33023,21 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 
 
 async function verify(runner, report) {
-    const inputs = (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_13__/* .readVerifyInputs */ .H)(runner);
+    const inputs = (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_14__/* .readVerifyInputs */ .H)(runner);
     report.mode = inputs.mode;
     const identities = inputs.identity === undefined ? [] : (0,_streams_age_js__WEBPACK_IMPORTED_MODULE_10__/* .parseIdentities */ .go)(inputs.identity);
-    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_12__/* .openStorageOf */ .fU)(runner, inputs, report);
+    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .openStorageOf */ .fU)(runner, inputs, report);
     try {
         const { catalog, head } = await (0,_find_backup_js__WEBPACK_IMPORTED_MODULE_11__/* .findBackup */ .S)(storage, inputs, report);
         report.backupAgeSeconds = (_base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().getTime() - new Date(head.takenAt).getTime()) / 1_000;
-        const opened = once(() => (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_3__/* .openSet */ .FT)(storage, head, inputs.verifyKeys));
+        const opened = once(() => (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_4__/* .openSet */ .FT)(storage, head, inputs.verifyKeys));
         const reading = once(async () => (0,_checks_reading_js__WEBPACK_IMPORTED_MODULE_8__/* .readEverything */ .u)(await opened(), identities, runner.signal));
         const context = {
             storage,
             catalog,
             head,
             newest: inputs.backup.kind === 'latest',
-            state: (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__/* .stateOf */ .L4)(head.id, catalog.evidence),
+            state: (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_2__/* .stateOf */ .L4)(head.id, catalog.evidence),
             identities,
             verifyKeys: inputs.verifyKeys,
             ...limitsOf(inputs),
@@ -33000,13 +33048,13 @@ async function verify(runner, report) {
             reading,
         };
         report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .runChecks */ .J)(_checks_modes_js__WEBPACK_IMPORTED_MODULE_7__/* .CHECKS */ .u, inputs.mode, context));
-        report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_14__/* .verdictOf */ .V)(report.checks);
+        report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_15__/* .verdictOf */ .V)(report.checks);
         await describe(report, head, opened);
         if (inputs.mode === 'integrity' && !(await isDisowned(opened))) {
             const canOpen = identities.length > 0 || (await opened().catch(() => undefined))?.encrypted === false;
             await record(runner, storage, report, { head, canOpen, reading: await reading().catch(() => undefined) });
         }
-        report.state = (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__/* .stateOf */ .L4)(head.id, await (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__/* .listEvidence */ .YD)(storage, head.database, head.id));
+        report.state = (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_2__/* .stateOf */ .L4)(head.id, await (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_2__/* .listEvidence */ .YD)(storage, head.database, head.id));
     }
     finally {
         storage.close();
@@ -33034,7 +33082,7 @@ async function describe(report, head, opened) {
     const { tables, rows, plainBytes, storedBytes, parts } = head.totals;
     report.set = {
         takenAt: head.takenAt,
-        label: (0,_backup_set_layout_js__WEBPACK_IMPORTED_MODULE_2__/* .parseSetId */ .h_)(head.id)?.label ?? '',
+        label: (0,_backup_set_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .parseSetId */ .h_)(head.id)?.label ?? '',
         whole: head.content === 'whole',
         serverVersion: set?.manifest.source.serverVersion ?? 'unknown',
         tables,
@@ -33058,36 +33106,11 @@ async function record(runner, storage, report, { head, canOpen, reading }) {
     if (!readInside && reading !== undefined && reading.damage.length === 0) {
         report.limitation = 'The backup is encrypted and no identity was given: its contents were not read.';
     }
-    const evidence = {
-        kind: 'pg-lifeboat evidence',
-        format: 1,
-        database: head.database,
-        id: head.id,
-        // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
-        test: canOpen ? 'integrity' : 'stored-bytes',
-        verdict: report.verdict,
-        at: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().toISOString(),
-        seconds: report.checks.reduce((sum, { seconds }) => sum + seconds, 0),
-        manifestSha256: head.manifest.sha256,
-        checks: report.checks.map(({ id, status, summary }) => ({ id, status, summary })),
-        ...(report.runUrl !== undefined && { run: report.runUrl }),
-    };
-    await keepEvidence(runner, storage, report, evidence);
-}
-async function keepEvidence(runner, storage, report, evidence) {
-    runner.signal.throwIfAborted();
-    try {
-        await (0,_backup_set_evidence_js__WEBPACK_IMPORTED_MODULE_1__/* .writeEvidence */ .nP)(storage, evidence);
-    }
-    catch (error) {
-        if (!(error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_4__/* .LifeboatError */ .H3))
-            throw error;
-        report.findings.push({
-            severity: 'warning',
-            message: `What this run found could not be recorded in the storage: ${(0,_base_errors_js__WEBPACK_IMPORTED_MODULE_4__/* .messageOf */ .bD)(error)}`,
-            remedy: 'Let these credentials write below evidence/: without the record this set is never proven.',
-        });
-    }
+    const { verdict, checks } = report;
+    const seconds = checks.reduce((sum, check) => sum + check.seconds, 0);
+    // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
+    const test = canOpen ? 'integrity' : 'stored-bytes';
+    await (0,_keep_evidence_js__WEBPACK_IMPORTED_MODULE_12__/* .keepEvidence */ .N)(runner, storage, report, head, { test, verdict, seconds, checks });
 }
 function once(work) {
     let result;
@@ -33097,14 +33120,50 @@ function once(work) {
     };
 }
 await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_9__/* .runMain */ .V)('action-verify', {
-    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_12__/* .reporting */ .vR)(runner, { ...(0,_session_js__WEBPACK_IMPORTED_MODULE_12__/* .startReport */ .Fg)(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 }, (report) => verify(runner, report), 
+    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .reporting */ .vR)(runner, { ...(0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .startReport */ .Fg)(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 }, (report) => verify(runner, report), 
     // There is no backup, or it is damaged: that is a result. Anything else kept us from looking.
-    (error) => ((0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .isDamage */ .e)(error) || error.code === 'no-set' ? 'failed' : 'unverified')),
+    (error) => ((0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_1__/* .isDamage */ .e)(error) || error.code === 'no-set' ? 'failed' : 'unverified')),
     post: (runner) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(runner.temp, { recursive: true, force: true }),
 });
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ }),
+
+/***/ 4262:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   e: () => (/* binding */ isDamage)
+/* harmony export */ });
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
+
+/** What is wrong with the set itself, as opposed to what kept a check from looking at it. */
+const DAMAGE = new Set([
+    'bad-signature',
+    'changed-head',
+    'changed-manifest',
+    'cut-data-file',
+    'cut-row',
+    'damaged-bundle',
+    'damaged-compression',
+    'damaged-document',
+    'damaged-encryption',
+    'damaged-part',
+    'damaged-rows',
+    'damaged-toc',
+    'foreign-document',
+    'missing-manifest',
+    'missing-part',
+    'no-object',
+    'unsigned-set',
+]);
+/** Whether an error tells of a damaged set; any other kept the check from being carried out. */
+function isDamage(error) {
+    return error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 && DAMAGE.has(error.code);
+}
+
 
 /***/ }),
 
@@ -43749,44 +43808,21 @@ function formatCount(count) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   J: () => (/* binding */ runChecks),
-/* harmony export */   e: () => (/* binding */ isDamage)
+/* harmony export */   J: () => (/* binding */ runChecks)
 /* harmony export */ });
-/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
-/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5475);
+/* harmony import */ var _backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4262);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
+/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5475);
 
 
-/** What is wrong with the set itself, as opposed to what kept a check from looking at it. */
-const DAMAGE = new Set([
-    'bad-signature',
-    'changed-head',
-    'changed-manifest',
-    'cut-data-file',
-    'cut-row',
-    'damaged-bundle',
-    'damaged-compression',
-    'damaged-document',
-    'damaged-encryption',
-    'damaged-part',
-    'damaged-rows',
-    'damaged-toc',
-    'foreign-document',
-    'missing-manifest',
-    'missing-part',
-    'no-object',
-    'unsigned-set',
-]);
-/** Whether an error tells of a damaged set; any other kept the check from being carried out. */
-function isDamage(error) {
-    return error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 && DAMAGE.has(error.code);
-}
+
 /** Carries out the checks of a mode, one after the other. A check that cannot be carried out is `unverified`. */
 async function runChecks(checks, mode, context) {
     const results = [];
     for (const check of checks.filter(({ modes }) => modes.includes(mode))) {
         const began = context.clock.now().getTime();
         const outcome = await carryOut(check, context);
-        const status = outcome.status ?? (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_1__/* .statusOf */ .c)(outcome.findings);
+        const status = outcome.status ?? (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_2__/* .statusOf */ .c)(outcome.findings);
         const seconds = (context.clock.now().getTime() - began) / 1_000;
         const { id, title } = check;
         results.push({ id, title, status, summary: outcome.summary, findings: outcome.findings, seconds });
@@ -43799,11 +43835,11 @@ async function carryOut(check, context) {
     }
     catch (error) {
         context.signal.throwIfAborted();
-        if (!(error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3))
+        if (!(error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3))
             throw error;
         const finding = { severity: 'failure', message: error.message, remedy: error.remedy };
-        const summary = isDamage(error) ? 'the set is damaged' : 'could not be carried out';
-        return { ...(isDamage(error) ? {} : { status: 'unverified' }), summary, findings: [finding] };
+        const summary = (0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__/* .isDamage */ .e)(error) ? 'the set is damaged' : 'could not be carried out';
+        return { ...((0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__/* .isDamage */ .e)(error) ? {} : { status: 'unverified' }), summary, findings: [finding] };
     }
 }
 
@@ -44168,6 +44204,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   u: () => (/* binding */ readEverything)
 });
 
+// EXTERNAL MODULE: ./src/backup-set/damage.ts
+var damage = __nccwpck_require__(4262);
 // EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
 var open_set = __nccwpck_require__(4564);
 // EXTERNAL MODULE: ./src/postgres/toc.ts + 4 modules
@@ -44486,8 +44524,6 @@ async function* segment(reader, targetBytes, progress) {
 
 // EXTERNAL MODULE: ./src/streams/fingerprint.ts
 var fingerprint = __nccwpck_require__(3721);
-// EXTERNAL MODULE: ./src/checks/check.ts
-var check = __nccwpck_require__(4669);
 ;// CONCATENATED MODULE: ./src/checks/reading.ts
 
 
@@ -44525,7 +44561,7 @@ async function attempt(reading, work) {
         await work();
     }
     catch (error) {
-        if (!(0,check/* isDamage */.e)(error))
+        if (!(0,damage/* isDamage */.e)(error))
             throw error;
         reading.damage.push({ severity: 'failure', message: error.message, remedy: error.remedy });
     }

@@ -1,13 +1,13 @@
 import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import type { Contents, Evidence } from '../backup-set/documents.ts'
-import { stateOf, writeEvidence } from '../backup-set/evidence.ts'
+import { isDamage } from '../backup-set/damage.ts'
+import type { Contents } from '../backup-set/documents.ts'
+import { stateOf } from '../backup-set/evidence.ts'
 import type { Catalog } from '../backup-set/find.ts'
 import { type OpenSet, openSet, readContents } from '../backup-set/open-set.ts'
-import { LifeboatError, messageOf } from '../base/errors.ts'
+import { LifeboatError } from '../base/errors.ts'
 import { type CheckResult, type Verdict, verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
-import { isDamage } from '../checks/check.ts'
 import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
 import { type ScratchCluster, startScratchCluster, stopScratchCluster } from '../postgres/scratch-cluster.ts'
@@ -20,6 +20,7 @@ import { runAssertions, runUserCommand } from '../restore/user-checks.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
 import { findBackup } from './find-backup.ts'
+import { keepEvidence } from './keep-evidence.ts'
 import { type RestoreTestInputs, readRestoreTestInputs } from './restore-test-inputs.ts'
 import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
 
@@ -201,35 +202,16 @@ class RestoreTest {
   }
 
   async #record(storage: Storage, set: OpenSet, verdict: Verdict, proven: readonly CheckResult[]): Promise<void> {
-    const { report } = this
-    const { database, id } = set.head
-    const evidence: Evidence = {
-      kind: 'pg-lifeboat evidence',
-      format: 1,
-      database,
-      id,
+    const { rowsProven, rtoSeconds, rpoSeconds } = this.report
+    await keepEvidence(this.#runner, storage, this.report, set.head, {
       test: 'restore-test',
       verdict,
-      at: systemClock.now().toISOString(),
       seconds: (systemClock.now().getTime() - this.#began) / 1_000,
-      manifestSha256: set.manifestSha256,
-      checks: proven.map(({ id: check, status, summary }) => ({ id: check, status, summary })),
-      rowsProven: report.rowsProven,
-      ...(report.rtoSeconds !== undefined && { rtoSeconds: report.rtoSeconds }),
-      ...(report.rpoSeconds !== undefined && { rpoSeconds: report.rpoSeconds }),
-      ...(report.runUrl !== undefined && { run: report.runUrl }),
-    }
-    this.#runner.signal.throwIfAborted()
-    try {
-      await writeEvidence(storage, evidence)
-    } catch (error) {
-      if (!(error instanceof LifeboatError)) throw error
-      report.findings.push({
-        severity: 'warning',
-        message: `What this run found could not be recorded in the storage: ${messageOf(error)}`,
-        remedy: 'Let these credentials write below evidence/: without the record this set does not count as proven.',
-      })
-    }
+      checks: proven,
+      rowsProven,
+      ...(rtoSeconds !== undefined && { rtoSeconds }),
+      ...(rpoSeconds !== undefined && { rpoSeconds }),
+    })
   }
 }
 

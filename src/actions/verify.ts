@@ -1,12 +1,12 @@
 import { rm } from 'node:fs/promises'
-import type { Evidence, Head } from '../backup-set/documents.ts'
-import { listEvidence, stateOf, writeEvidence } from '../backup-set/evidence.ts'
+import { isDamage } from '../backup-set/damage.ts'
+import type { Head } from '../backup-set/documents.ts'
+import { listEvidence, stateOf } from '../backup-set/evidence.ts'
 import { parseSetId } from '../backup-set/layout.ts'
 import { type OpenSet, openSet } from '../backup-set/open-set.ts'
-import { LifeboatError, messageOf } from '../base/errors.ts'
 import { verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
-import { type CheckContext, isDamage, runChecks } from '../checks/check.ts'
+import { type CheckContext, runChecks } from '../checks/check.ts'
 import { CHECKS } from '../checks/modes.ts'
 import { type Reading, readEverything } from '../checks/reading.ts'
 import { runMain } from '../github/run-main.ts'
@@ -15,6 +15,7 @@ import type { SetFacts, VerifyReport } from '../reports/report.ts'
 import type { Storage } from '../storage/storage.ts'
 import { parseIdentities } from '../streams/age.ts'
 import { findBackup } from './find-backup.ts'
+import { keepEvidence } from './keep-evidence.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
 import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
 
@@ -116,35 +117,11 @@ async function record(
   if (!readInside && reading !== undefined && reading.damage.length === 0) {
     report.limitation = 'The backup is encrypted and no identity was given: its contents were not read.'
   }
-  const evidence: Evidence = {
-    kind: 'pg-lifeboat evidence',
-    format: 1,
-    database: head.database,
-    id: head.id,
-    // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
-    test: canOpen ? 'integrity' : 'stored-bytes',
-    verdict: report.verdict,
-    at: systemClock.now().toISOString(),
-    seconds: report.checks.reduce((sum, { seconds }) => sum + seconds, 0),
-    manifestSha256: head.manifest.sha256,
-    checks: report.checks.map(({ id, status, summary }) => ({ id, status, summary })),
-    ...(report.runUrl !== undefined && { run: report.runUrl }),
-  }
-  await keepEvidence(runner, storage, report, evidence)
-}
-
-async function keepEvidence(runner: Runner, storage: Storage, report: VerifyReport, evidence: Evidence): Promise<void> {
-  runner.signal.throwIfAborted()
-  try {
-    await writeEvidence(storage, evidence)
-  } catch (error) {
-    if (!(error instanceof LifeboatError)) throw error
-    report.findings.push({
-      severity: 'warning',
-      message: `What this run found could not be recorded in the storage: ${messageOf(error)}`,
-      remedy: 'Let these credentials write below evidence/: without the record this set is never proven.',
-    })
-  }
+  const { verdict, checks } = report
+  const seconds = checks.reduce((sum, check) => sum + check.seconds, 0)
+  // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
+  const test = canOpen ? 'integrity' : 'stored-bytes'
+  await keepEvidence(runner, storage, report, head, { test, verdict, seconds, checks })
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { isDamage } from '../backup-set/damage.ts'
 import type { Head } from '../backup-set/documents.ts'
 import type { SetState } from '../backup-set/evidence.ts'
 import type { Catalog } from '../backup-set/find.ts'
@@ -53,32 +54,6 @@ export interface Check {
   title: string
   modes: readonly Mode[]
   run(context: CheckContext): Promise<CheckOutcome>
-}
-
-/** What is wrong with the set itself, as opposed to what kept a check from looking at it. */
-const DAMAGE = new Set([
-  'bad-signature',
-  'changed-head',
-  'changed-manifest',
-  'cut-data-file',
-  'cut-row',
-  'damaged-bundle',
-  'damaged-compression',
-  'damaged-document',
-  'damaged-encryption',
-  'damaged-part',
-  'damaged-rows',
-  'damaged-toc',
-  'foreign-document',
-  'missing-manifest',
-  'missing-part',
-  'no-object',
-  'unsigned-set',
-])
-
-/** Whether an error tells of a damaged set; any other kept the check from being carried out. */
-export function isDamage(error: unknown): error is LifeboatError {
-  return error instanceof LifeboatError && DAMAGE.has(error.code)
 }
 
 /** Carries out the checks of a mode, one after the other. A check that cannot be carried out is `unverified`. */

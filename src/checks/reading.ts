@@ -1,3 +1,4 @@
+import { isDamage } from '../backup-set/damage.ts'
 import type { Contents, DumpedFile, Part } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes, readContents, storedBytes } from '../backup-set/open-set.ts'
 import type { Finding } from '../base/findings.ts'
@@ -6,7 +7,6 @@ import type { AgeIdentity } from '../streams/age.ts'
 import { unpackBundle } from '../streams/bundle.ts'
 import { copyRows } from '../streams/copy-file.ts'
 import { type Fingerprint, LineFingerprinter, largeObjectFingerprint } from '../streams/fingerprint.ts'
-import { isDamage } from './check.ts'
 
 /** What reading every stored byte of a set brought to light. */
 export interface Reading {

@@ -46,11 +46,10 @@ export class RolesSource implements Source {
     } catch (error) {
       signal.throwIfAborted()
       const stderr = (error as { stderr?: Buffer }).stderr?.toString('utf8') ?? ''
-      this.incomplete =
-        scrub(stderr, [...secrets])
-          .trim()
-          .split('\n')
-          .at(-1) || 'pg_dumpall failed'
+      const lines = scrub(stderr, [...secrets])
+        .trim()
+        .split('\n')
+      this.incomplete = lines.find((line) => line.includes('error: ')) || lines.at(-1) || 'pg_dumpall failed'
       return Buffer.from(named.map((role) => `CREATE ROLE ${pg.escapeIdentifier(role)};\n`).join(''))
     }
   }

@@ -239,8 +239,19 @@ async function pingUntil(client: pg.Client, clock: Clock, over: AbortSignal): Pr
 /** What the server says is told as it is; anything else means that the connection is gone. */
 function explained(error: unknown): unknown {
   if (error instanceof LifeboatError) return error
+  if (codeOf(error) === '22021') return unreadableNames(error)
   const isServerError = typeof (error as { severity?: unknown }).severity === 'string'
   return isServerError && !/^(57P|08)/.test(codeOf(error) ?? '') ? error : snapshotLost(error)
+}
+
+/** An SQL_ASCII database takes any bytes for a name, and the archive of such a dump could not be told apart by name. */
+function unreadableNames(cause: unknown): LifeboatError {
+  return new LifeboatError(
+    'unreadable-names',
+    'The name of a table, column or other object (or a label of an enum) in this SQL_ASCII database is not UTF-8',
+    'Rename it: `pg_dump --schema-only --encoding=SQL_ASCII` shows where it is. Rows and comments may hold any bytes.',
+    { cause },
+  )
 }
 
 function snapshotLost(cause: unknown): LifeboatError {

@@ -21,7 +21,8 @@ const OWN_DATA = new Set(['TABLE DATA', 'BLOBS', 'STATISTICS DATA'])
 const PG_RESTORE_DATA = new Set(['SEQUENCE SET', 'BLOB', 'BLOB METADATA', 'ACL', 'COMMENT', 'SECURITY LABEL'])
 
 /**
- * Fetches the table of contents and lays out the archive below `parent`. Errors: those of reading a part, `damaged-toc`,
+ * Fetches the table of contents and lays out the archive below `parent`. `unfilled`: materialized views that are not to be
+ * refreshed, by OID. Errors: those of reading a part, `damaged-toc`,
  * `unknown-archive-entry`.
  */
 export async function fetchArchive(
@@ -29,6 +30,7 @@ export async function fetchArchive(
   identities: readonly AgeIdentity[],
   parent: string,
   signal: AbortSignal,
+  unfilled: ReadonlyMap<number, string> = new Map(),
 ): Promise<LocalArchive> {
   const path = set.encrypted ? 'database/toc.dat.zst.age' : 'database/toc.dat.zst'
   const bytes = await readPart(set, path, identities, signal)
@@ -42,21 +44,22 @@ export async function fetchArchive(
     restList,
     toc.entries.filter(({ desc }) => !OWN_DATA.has(desc)),
   )
-  return { directory, toc, restList, postDataLists: await writePostDataLists(toc, parent) }
+  return { directory, toc, restList, postDataLists: await writePostDataLists(toc, parent, unfilled) }
 }
 
 /**
  * Event triggers apart, to be made last: pg_restore refreshes materialized views after it has made them, and one that
  * writes down every command would write into the restored rows.
  */
-async function writePostDataLists(toc: Toc, parent: string): Promise<string[]> {
+async function writePostDataLists(toc: Toc, parent: string, unfilled: ReadonlyMap<number, string>): Promise<string[]> {
   const isEventTrigger = ({ desc, tag }: TocEntry) => desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ')
+  const isUnfilled = ({ desc, oid }: TocEntry) => desc === 'MATERIALIZED VIEW DATA' && unfilled.has(oid)
   const last = toc.entries.filter(isEventTrigger)
   const lists = [join(parent, 'post-data.list'), join(parent, 'event-triggers.list')]
   const [list = '', lastList = ''] = lists
   await writeList(
     list,
-    toc.entries.filter((entry) => !isEventTrigger(entry)),
+    toc.entries.filter((entry) => !isEventTrigger(entry) && !isUnfilled(entry)),
   )
   await writeList(lastList, last)
   return last.length === 0 ? [list] : lists

@@ -1,11 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type pg from 'pg'
+import pg from 'pg'
 import type { Contents } from '../backup-set/documents.ts'
 import type { OpenSet } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
 import type { Log } from '../base/ports.ts'
 import { formatCount } from '../base/units.ts'
+import { type CatalogSession, withCatalogSession } from '../postgres/catalog-session.ts'
 import type { Database } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import type { ScratchCluster } from '../postgres/scratch-cluster.ts'
@@ -14,6 +15,7 @@ import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 import { analyze } from './analyze.ts'
 import { assertSameTables, fetchArchive, type LocalArchive } from './archive.ts'
+import { foreignViews } from './foreign-views.ts'
 import { serverLargeObjects } from './large-objects.ts'
 import { type RestoreError, runPgRestore } from './pg-restore.ts'
 import { RootRows } from './root-rows.ts'
@@ -52,7 +54,8 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   const { set, contents, identities, tools, temp, jobs, signal, stage } = options
   const directory = join(temp, 'restore')
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const archive = await fetchArchive(set, identities, directory, signal)
+  const unfilled = foreignViews(contents.inventory as Inventory)
+  const archive = await fetchArchive(set, identities, directory, signal, unfilled)
   assertSameTables(contents, archive.toc)
   const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
   const rootRows = new RootRows(tableDataEntries(archive.toc))
@@ -82,12 +85,6 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
 async function prepareDatabase(options: RestoreOptions): Promise<{ target: Database; refusedSettings: string[] }> {
   const { cluster, contents, log } = options
   const inventory = contents.inventory as Inventory
-  const admin = await cluster.admin.connect('roles')
-  try {
-    await createRoles(admin, contents.roles, inventory)
-  } finally {
-    await admin.end()
-  }
   const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts
   const created = await cluster.createDatabase({
     name: inventory.database.name,
@@ -103,6 +100,7 @@ async function prepareDatabase(options: RestoreOptions): Promise<{ target: Datab
     `database ${JSON.stringify(inventory.database.name)} (${encoding}, ${collate}), ${contents.roles.length} roles`,
   )
   await assertExtensions(created.database, inventory, options.tools)
+  await createRoles(created.database, contents.roles, inventory)
   return { target: created.database, refusedSettings: created.refusedSettings }
 }
 
@@ -123,17 +121,21 @@ async function assertExtensions(target: Database, { extensions }: Inventory, too
   )
 }
 
-/** NOLOGIN, without a password. What only a superuser may own makes its owner one, in the scratch cluster alone. */
-async function createRoles(client: pg.Client, roles: readonly string[], inventory: Inventory): Promise<void> {
-  const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles')
-  const existing = new Set(rows.map(({ rolname }) => rolname))
+/**
+ * NOLOGIN, without a password. What only a superuser may own makes its owner one, in the scratch cluster alone. In the
+ * database itself: the names of roles are bytes in no encoding, and its statements spell them in its own.
+ */
+async function createRoles(target: Database, roles: readonly string[], inventory: Inventory): Promise<void> {
   const superusers = new Set(inventory.superuserRoles)
-  for (const role of roles) {
-    if (existing.has(role)) continue
-    await client.query(
-      `create role ${client.escapeIdentifier(role)} nologin${superusers.has(role) ? ' superuser' : ''}`,
-    )
+  const connection = await target.connect('roles')
+  const create = async ({ client }: CatalogSession) => {
+    const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles')
+    const existing = new Set(rows.map(({ rolname }) => rolname))
+    for (const role of roles.filter((name) => !existing.has(name))) {
+      await client.query(`create role ${pg.escapeIdentifier(role)} nologin${superusers.has(role) ? ' superuser' : ''}`)
+    }
   }
+  await withCatalogSession(connection, create).finally(() => connection.end())
 }
 
 /** One line for the log: how much is about to be restored. */

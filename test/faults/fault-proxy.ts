@@ -18,8 +18,8 @@ export interface Trouble {
 export interface FaultProxy {
   readonly endpoint: string
   readonly seen: readonly SeenRequest[]
-  /** How often something was done to a request or a connection. */
-  strikes(): number
+  /** When something was done to a request or a connection, by `performance.now()`. */
+  readonly strikes: readonly number[]
   /** Refuses connections from now on, and cuts those that stand. */
   refuse(): void
   accept(): Promise<void>
@@ -28,25 +28,24 @@ export interface FaultProxy {
 
 /** Stands before the service at `target` on a port of 127.0.0.1. */
 export async function startFaultProxy(target: string, trouble: Trouble): Promise<FaultProxy> {
-  let strikes = 0
+  const strikes: number[] = []
+  const strike = () => strikes.push(performance.now())
   const intermediary = await startIntermediary(target, (request) => {
     const fault = trouble.fault?.(request, proxy)
-    if (fault) strikes += 1
+    if (fault) strike()
     return fault
   })
   const behind = Number(new URL(intermediary.endpoint).port)
   const sockets = new Set<Socket>()
-  const meter = meterFor(trouble, () => {
-    strikes += 1
-  })
+  const meter = meterFor(trouble, strike)
   const front = createServer((client) => join(client, connect(behind, '127.0.0.1'), sockets, meter))
   const port = await listen(front, 0)
   const proxy: FaultProxy = {
     endpoint: `http://127.0.0.1:${port}`,
     seen: intermediary.seen,
-    strikes: () => strikes,
+    strikes,
     refuse: () => {
-      strikes += 1
+      strike()
       front.close()
       for (const socket of sockets) socket.resetAndDestroy()
     },
@@ -66,7 +65,7 @@ export async function startFaultProxy(target: string, trouble: Trouble): Promise
 /** Lets a chunk pass in its time; false: the connection is to be reset. `before`: bytes that went the same way. */
 type Meter = (way: 'up' | 'down', chunk: Buffer, before: number) => Promise<boolean>
 
-function meterFor({ cut, slow }: Trouble, strike: () => void): Meter {
+function meterFor({ cut, slow }: Trouble, strike: () => unknown): Meter {
   let cuts = cut?.times ?? 0
   let free = 0
   return async (way, chunk, before) => {

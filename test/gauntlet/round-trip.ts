@@ -1,0 +1,100 @@
+import { join } from 'node:path'
+import { expect } from '@jest/globals'
+import pg from 'pg'
+import type { StepResult } from '../../scripts/lib/local-runner.ts'
+import { compareInventories, type Inventory, readInventory } from '../../src/postgres/inventory.ts'
+import { pinOptions } from '../../src/postgres/pins.ts'
+import type { DumpReport, RestoreTestReport, VerifyReport } from '../../src/reports/report.ts'
+import { expectExit, type Lab, reportOf, type TestStorage } from '../e2e/support.ts'
+import type { TestServer } from '../support/postgres.ts'
+import { followGuide } from './guided.ts'
+import { CONTENT, SETTINGS } from './support.ts'
+
+/** The folder that holds the actions' folders; by default the bundled ones of this repository. */
+const ACTIONS = process.env.LIFEBOAT_TEST_ACTIONS ?? ''
+
+export interface Trip {
+  lab: Lab
+  source: TestServer
+  database: string
+  storage: TestStorage
+  keys?: { recipient: string; identity: string }
+}
+
+export interface Travelled {
+  dump: { step: StepResult; report: DumpReport }
+  verify: { step: StepResult; report: VerifyReport }
+  restore: { step: StepResult; report: RestoreTestReport }
+}
+
+/** Dump, verify, restore test, in one job, whatever they come to; nothing may be left running. The dump must succeed. */
+export async function travel({ lab, source, database, storage, keys }: Trip): Promise<Travelled> {
+  const job = await lab.job(storage)
+  const run = async <R>(action: string, inputs: Record<string, string>, more: Record<string, string> = {}) => {
+    const all = { ...storage.inputs, ...inputs, ...more }
+    const step = await job.run({ action: join(ACTIONS, action), inputs: all })
+    return { step, report: await reportOf<R>(step) }
+  }
+  const from = { 'database-url': source.url(database), database: 'gauntlet' }
+  const dump = await run<DumpReport>('action-dump', from, keys && { recipients: keys.recipient })
+  expectExit(dump.step, 0)
+  const identity = keys && { identity: keys.identity }
+  const verify = await run<VerifyReport>('action-verify', { mode: 'integrity' }, identity)
+  const restore = await run<RestoreTestReport>('action-restore-test', {}, identity)
+  const { orphans } = await job.finish()
+  expect(orphans).toEqual([])
+  return { dump, verify, restore }
+}
+
+/** A dump that need not succeed. */
+export async function dumpOnly({ lab, source, database, storage }: Trip): Promise<StepResult> {
+  const job = await lab.job(storage)
+  const inputs = { ...storage.inputs, 'database-url': source.url(database), database: 'gauntlet' }
+  const step = await job.run({ action: join(ACTIONS, 'action-dump'), inputs })
+  await job.finish()
+  return step
+}
+
+/** The same, all green: every table proven, and no finding that is more than a note. Resolves with the set's id. */
+export async function roundTrip(trip: Trip): Promise<string> {
+  const { dump, verify, restore } = await travel(trip)
+  for (const { step, report } of [verify, restore]) {
+    const wrong = report.checks.filter(({ status }) => status !== 'passed' && status !== 'not run')
+    expect(wrong).toEqual([])
+    expectExit(step, 0)
+  }
+  const findings = [dump, verify, restore].flatMap(({ report }) => report.findings)
+  expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
+  expect(restore.report.tables.filter(({ status }) => status !== 'equal')).toEqual([])
+  expect(restore.report.tablesProven).toBe(dump.report.totals?.tables)
+  expect(restore.report.rowsProven).toBe(dump.report.totals?.rows)
+  return dump.step.outputs['backup-id'] ?? ''
+}
+
+export interface ByHand extends Trip {
+  /** Of the set. */
+  id: string
+  identityFile?: string | undefined
+}
+
+/** RESTORE.md, to the letter, into a server that knows nothing of us; psql finds the same there as on the source. */
+export async function restoreByHand({ lab, source, database, storage, id, identityFile }: ByHand): Promise<void> {
+  const target = await lab.server(source.major, 'target')
+  await followGuide({ lab, target, storage, prefix: `gauntlet/sets/${id}/`, database, identityFile })
+  expect((await target.psql(database, CONTENT)).split('\n')).toEqual((await source.psql(database, CONTENT)).split('\n'))
+  expect(await target.psql(database, SETTINGS)).toBe(await source.psql(database, SETTINGS))
+  const inventories = [await inventoryOf(source, database), await inventoryOf(target, database)] as const
+  expect(compareInventories(...inventories).filter(({ expected }) => !expected)).toEqual([])
+}
+
+async function inventoryOf({ port, password, major }: TestServer, database: string): Promise<Inventory> {
+  const options = pinOptions(major * 10_000)
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, options })
+  await client.connect()
+  try {
+    await client.query('begin isolation level repeatable read read only')
+    return await readInventory(client)
+  } finally {
+    await client.end()
+  }
+}
