@@ -40194,11 +40194,14 @@ const LABELS = {
 };
 /**
  * Turns text of the archive as it was parsed into the text that it is: an archive has the names of things in the encoding
- * that its ENCODING entry tells. For encodings that nothing here knows, and for SQL_ASCII, it stays as it is.
+ * that its ENCODING entry tells. In SQL_ASCII they are read as UTF-8, as the inventory reads them; for encodings that
+ * nothing here knows the text stays as it is.
  */
 function archiveText(toc) {
     const defn = toc.entries.find(({ desc }) => desc === 'ENCODING')?.defn ?? '';
     const encoding = /'([A-Za-z0-9_]+)'/.exec(defn)?.[1]?.toUpperCase() ?? 'UTF8';
+    if (encoding === 'SQL_ASCII')
+        return (text) => Buffer.from(text, toc.textEncoding).toString('utf8');
     if (encoding === 'LATIN1')
         return (text) => Buffer.from(text, toc.textEncoding).toString('latin1');
     const label = LABELS[encoding];
@@ -41752,8 +41755,14 @@ async function pingUntil(client, clock, over) {
 function explained(error) {
     if (error instanceof errors/* LifeboatError */.H3)
         return error;
+    if ((0,errors/* codeOf */.$N)(error) === '22021')
+        return unreadableNames(error);
     const isServerError = typeof error.severity === 'string';
     return isServerError && !/^(57P|08)/.test((0,errors/* codeOf */.$N)(error) ?? '') ? error : snapshotLost(error);
+}
+/** An SQL_ASCII database takes any bytes for a name, and the archive of such a dump could not be told apart by name. */
+function unreadableNames(cause) {
+    return new errors/* LifeboatError */.H3('unreadable-names', 'The name of a table, column or other object (or a label of an enum) in this SQL_ASCII database is not UTF-8', 'Rename it: `pg_dump --schema-only --encoding=SQL_ASCII` shows where it is. Rows and comments may hold any bytes.', { cause });
 }
 function snapshotLost(cause) {
     return new errors/* LifeboatError */.H3('snapshot-lost', `The connection that holds the snapshot was lost (${(0,errors/* messageOf */.bD)(cause)})`, 'Look for a restart or failover of the server, or an idle limit of a proxy between it and the runner; then dump again.', { cause });
@@ -53242,7 +53251,9 @@ function script(facts) {
   zstd --decompress --quiet --force "$work/sealed" -o "$2"`
         : '  zstd --decompress --quiet --force "$1" -o "$2"';
     const ask = facts.encrypted ? `: "\${AGE_IDENTITY:?set it to the file with the age identity}"\n` : '';
-    const options = facts.pins.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ');
+    // A database may make its sessions another role's, which then makes nothing.
+    const settings = [...facts.pins, ['role', 'none']];
+    const options = settings.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ');
     const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : '';
     return `set -eu
 umask 077
@@ -53517,11 +53528,10 @@ class RolesSource {
         catch (error) {
             signal.throwIfAborted();
             const stderr = error.stderr?.toString('utf8') ?? '';
-            this.incomplete =
-                (0,scrub/* scrub */._)(stderr, [...secrets])
-                    .trim()
-                    .split('\n')
-                    .at(-1) || 'pg_dumpall failed';
+            const lines = (0,scrub/* scrub */._)(stderr, [...secrets])
+                .trim()
+                .split('\n');
+            this.incomplete = lines.find((line) => line.includes('error: ')) || lines.at(-1) || 'pg_dumpall failed';
             return Buffer.from(named.map((role) => `CREATE ROLE ${esm/* default.escapeIdentifier */.Ay.escapeIdentifier(role)};\n`).join(''));
         }
     }

@@ -47989,11 +47989,14 @@ const LABELS = {
 };
 /**
  * Turns text of the archive as it was parsed into the text that it is: an archive has the names of things in the encoding
- * that its ENCODING entry tells. For encodings that nothing here knows, and for SQL_ASCII, it stays as it is.
+ * that its ENCODING entry tells. In SQL_ASCII they are read as UTF-8, as the inventory reads them; for encodings that
+ * nothing here knows the text stays as it is.
  */
 function archive_text_archiveText(toc) {
     const defn = toc.entries.find(({ desc }) => desc === 'ENCODING')?.defn ?? '';
     const encoding = /'([A-Za-z0-9_]+)'/.exec(defn)?.[1]?.toUpperCase() ?? 'UTF8';
+    if (encoding === 'SQL_ASCII')
+        return (text) => Buffer.from(text, toc.textEncoding).toString('utf8');
     if (encoding === 'LATIN1')
         return (text) => Buffer.from(text, toc.textEncoding).toString('latin1');
     const label = LABELS[encoding];

@@ -85,7 +85,9 @@ function script(facts: RestoreGuideFacts): string {
   zstd --decompress --quiet --force "$work/sealed" -o "$2"`
     : '  zstd --decompress --quiet --force "$1" -o "$2"'
   const ask = facts.encrypted ? `: "\${AGE_IDENTITY:?set it to the file with the age identity}"\n` : ''
-  const options = facts.pins.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ')
+  // A database may make its sessions another role's, which then makes nothing.
+  const settings = [...facts.pins, ['role', 'none'] as const]
+  const options = settings.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ')
   const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : ''
   return `set -eu
 umask 077

@@ -3,7 +3,7 @@ import type { RestoreTestReport } from '../../src/reports/report.ts'
 import { expectExit, Lab } from '../e2e/support.ts'
 import { availableMajors, type TestDatabaseOptions, type TestServer } from '../support/postgres.ts'
 import { dumpOnly, restoreByHand, roundTrip, travel } from './round-trip.ts'
-import { runFixtures } from './support.ts'
+import { installExtensionApart, runFixtures } from './support.ts'
 
 /** What needs a database of its own: another encoding, settings that change who one is, a restore that reaches out. */
 const lab = new Lab()
@@ -13,6 +13,7 @@ const MAJORS = availableMajors()
 const oldest = MAJORS[0] ?? 0
 const newest = MAJORS.at(-1) ?? 0
 const middle = MAJORS.at(-2) ?? newest
+const ENDS = [...new Set([oldest, newest])]
 
 async function build(
   major: number,
@@ -41,7 +42,7 @@ test.each(MAJORS)(
   60_000,
 )
 
-test.each([oldest, newest])(
+test.each(ENDS)(
   'PostgreSQL %d: SQL_ASCII, with bytes that are no text',
   async (major) => {
     const options = { encoding: 'SQL_ASCII', collate: 'C', ctype: 'C' }
@@ -53,10 +54,13 @@ test.each([oldest, newest])(
   60_000,
 )
 
-test.each([oldest, newest])(
+test.each(ENDS)(
   'PostgreSQL %d: a database that writes down what is done to it',
   async (major) => {
-    const built = await build(major, 'watched', ['watched'])
+    // Of other providers, too.
+    const builtin = { provider: 'builtin', locale: 'C.UTF-8' } as const
+    const locale = major < 17 ? ({ provider: 'icu', locale: 'de-AT' } as const) : builtin
+    const built = await build(major, 'watched', ['watched'], { ...locale, collate: 'C', ctype: 'C' })
     await roundTrip({ lab, ...built, storage: await lab.storage('directory') })
   },
   60_000,
@@ -94,9 +98,9 @@ test('what PostgreSQL itself cannot load again is red, and said to be that', asy
   expect(restore.step.exitCode).toBe(1)
   expect(restore.report.verdict).toBe('failed')
   const messages = findingsOf(restore.report).map(({ message, remedy }) => `${message} → ${remedy}`)
-  expect(messages).toEqual([
-    expect.stringMatching(/points_at_index .*things_pkey.* PostgreSQL itself cannot load/),
+  expect(messages.sort()).toEqual([
     expect.stringMatching(/grants_of_gone .*role .* PostgreSQL itself cannot load/),
+    expect.stringMatching(/points_at_index .*things_pkey.* PostgreSQL itself cannot load/),
   ])
 }, 60_000)
 
@@ -113,6 +117,25 @@ test('a materialized view of tables on another server, which a restore must not 
   ])
   expect(await source.log()).not.toMatch(/postgres_fdw/)
 }, 60_000)
+
+const APART = 'an extension that is where a setting of the database says'
+// Older servers have no such setting.
+if (newest >= 18)
+  test(APART, async () => {
+    const source = await lab.server(newest)
+    const extension = await installExtensionApart()
+    try {
+      await source.createDatabase('apart')
+      await source.psql(
+        'postgres',
+        `alter database apart set extension_control_path = '$system:${extension.directory}'`,
+      )
+      await source.psql('apart', `create extension ${extension.name}; insert into gauntlet_all values (1, 'x')`)
+      await roundTrip({ lab, source, database: 'apart', storage: await lab.storage('directory') })
+    } finally {
+      await extension.remove()
+    }
+  }, 60_000)
 
 test('names that are no text are refused before anything is dumped', async () => {
   const source = await lab.server(newest, 'SQL_ASCII')

@@ -1,4 +1,5 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startServer, type TestServer } from '../support/postgres.ts'
 
@@ -33,19 +34,36 @@ const EXTENSION = `
   select pg_catalog.pg_extension_config_dump('gauntlet_seq', '');
 `
 
+export interface TestExtension {
+  name: string
+  remove(): Promise<void>
+}
+
 /**
  * Puts an extension of SQL alone where servers of these binaries look for extensions, under a name that nobody else has.
  * PostgreSQL before 18 looks in one directory only, so that this must be writable: as root, or in an unpacked server of
  * one's own.
  */
-export async function installExtension(server: TestServer): Promise<{ name: string; remove(): Promise<void> }> {
-  const name = `lifeboat_gauntlet_${process.pid}`
+export async function installExtension(server: TestServer): Promise<TestExtension> {
   const share = await server.psql('postgres', `select setting from pg_config where name = 'SHAREDIR'`)
-  const files = [join(share, 'extension', `${name}.control`), join(share, 'extension', `${name}--1.0.sql`)]
-  const [control = '', script = ''] = files
+  return writeExtension(join(share, 'extension'))
+}
+
+/** The same in a new directory, for `extension_control_path` (PostgreSQL 18). */
+export async function installExtensionApart(): Promise<TestExtension & { directory: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'lifeboat-gauntlet-'))
+  await mkdir(join(directory, 'extension'))
+  await chmod(directory, 0o755)
+  const { name } = await writeExtension(join(directory, 'extension'))
+  return { name, directory, remove: () => rm(directory, { recursive: true, force: true }) }
+}
+
+async function writeExtension(folder: string): Promise<TestExtension> {
+  const name = `lifeboat_gauntlet_${process.pid}`
+  const [control, script] = [join(folder, `${name}.control`), join(folder, `${name}--1.0.sql`)]
   await writeFile(control, `comment = 'for a test'\ndefault_version = '1.0'\nrelocatable = false\n`)
   await writeFile(script, EXTENSION)
-  return { name, remove: () => Promise.all(files.map((file) => rm(file, { force: true }))).then(() => undefined) }
+  return { name, remove: async () => void (await Promise.all([rm(control), rm(script)])) }
 }
 
 /**
