@@ -1,9 +1,11 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { memoryLog, systemClock } from '../../src/base/ports.ts'
+import { Spool } from '../../src/dump/spool.ts'
 import { canPunchHoles } from '../../src/dump/spool-file.ts'
-import { codeThrownBy, END, type FakeFile, type FakeWorker, followDump, withDirectory } from './support.ts'
+import { codeThrownBy, END, FakeDump, type FakeFile, type FakeWorker, followDump, withDirectory } from './support.ts'
 
 const MIB = 1 << 20
 
@@ -103,10 +105,21 @@ test('large objects that are listed only when all are written do not fill the sp
 
 test('a dump that waits longer than max-pause for the storage fails', async () => {
   await withDirectory(async (directory) => {
-    const never = new Promise<void>((resolve) => setTimeout(resolve, 3_000))
-    const options = { limitBytes: MIB, maxPauseSeconds: 0.3, punch: false, read: () => never }
-    const run = followDump(directory, [{ files: [file('1.dat', 4 * MIB, END)] }], options)
-    expect(await codeThrownBy(run)).toBe('paused-too-long')
+    await writeFile(join(directory, '1.dat'), Buffer.alloc(4 * MIB))
+    const writer = new FakeDump()
+    const spool = new Spool({
+      directory,
+      limitBytes: MIB,
+      maxPauseSeconds: 0.3,
+      clock: systemClock,
+      log: memoryLog(),
+      signal: new AbortController().signal,
+      writer,
+      // Nobody ever reads.
+      onFile: () => {},
+    })
+    expect(await codeThrownBy(spool.watch())).toBe('paused-too-long')
+    expect(writer.pauses).toBe(1)
   })
 })
 

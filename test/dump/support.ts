@@ -58,11 +58,15 @@ export interface FakeWorker {
   list?: string
 }
 
+/** A MiB takes the fake writer at least this long: however fast the disk is, the spool is looked at in between. */
+const MS_PER_MIB = 2
+
 /** A pg_dump that writes what it is told, and can be paused like the real one. */
 export class FakeDump {
   readonly closed = new Set<string>()
   pauses = 0
   #gate: { promise: Promise<void>; open: () => void } | undefined
+  #unpacedBytes = 0
 
   pause(): void {
     this.pauses += 1
@@ -83,12 +87,20 @@ export class FakeDump {
     await Promise.all(workers.map((worker) => this.#work(directory, worker)))
   }
 
+  async #pace(bytes: number): Promise<void> {
+    this.#unpacedBytes += bytes
+    if (this.#unpacedBytes < 1 << 20) return
+    this.#unpacedBytes = 0
+    await systemClock.sleep(MS_PER_MIB)
+  }
+
   async #work(directory: string, { files, list }: FakeWorker): Promise<void> {
     for (const { name, pieces } of files) {
       const file = await open(join(directory, name), 'wx')
       for (const piece of pieces) {
         await this.#gate?.promise
         await file.write(piece)
+        await this.#pace(piece.length)
       }
       await file.close()
       this.closed.add(name)
