@@ -1,21 +1,23 @@
 import { execFile } from 'node:child_process'
-import { type FileHandle, open, rm, stat, writeFile } from 'node:fs/promises'
+import { open, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Clock } from '../base/ports.ts'
 
 const run = promisify(execFile)
-const READ_BYTES = 512 << 10
+const READ_BYTES = 1 << 20
 /** Giving space back costs one short-lived process: not for every read. */
-const PUNCH_BYTES = 16 << 20
+const MOST_PUNCH_BYTES = 64 << 20
+const LEAST_PUNCH_BYTES = 4 << 20
 const BLOCK_BYTES = 4_096
-const POLL_MS = 10
+const POLL_MS = 20
 
 export interface FollowOptions {
   clock: Clock
   signal: AbortSignal
-  /** Whether holes can be punched: see `canPunchHoles`. */
-  punch: boolean
+  buffers: ReadBuffers
+  /** How many bytes are read before their space is given back (see `punchStep`); undefined where that cannot be. */
+  punchBytes: number | undefined
   /** Whether the writer waits for space: then even little of it is given back. */
   isPaused: () => boolean
   /** Whether the writer has finished the file, judged after everything so far has been read. */
@@ -36,10 +38,14 @@ export class SpoolFile {
     this.path = path
   }
 
-  /** The bytes as they come, until `isComplete`. Ends with the file removed; an abort rejects with the signal's reason. */
-  async *follow({ clock, signal, punch, isPaused, isComplete }: FollowOptions): AsyncGenerator<Buffer> {
+  /**
+   * The bytes as they come, until `isComplete`. A chunk is lent until the next one is asked for. Ends with the file removed;
+   * an abort rejects with the signal's reason.
+   */
+  async *follow(options: FollowOptions): AsyncGenerator<Buffer> {
+    const { clock, signal, buffers, punchBytes = Number.POSITIVE_INFINITY, isComplete } = options
     const file = await open(this.path, 'r')
-    const reader = new ChunkedFile(file)
+    const buffer = buffers.take()
     let tail: Buffer = Buffer.alloc(0)
     this.state = 'reading'
     try {
@@ -47,25 +53,34 @@ export class SpoolFile {
         signal.throwIfAborted()
         // Asked before reading: what was complete then has been read when a read finds nothing more.
         const complete = isComplete(tail)
-        const chunk = await reader.read()
+        const { bytesRead } = await file.read(buffer, 0, buffer.length)
+        const chunk = buffer.subarray(0, bytesRead)
         if (chunk.length === 0) {
           if (complete) break
           if (isComplete(tail)) continue
-          if (punch && isPaused() && this.read - this.freed >= BLOCK_BYTES) await this.#punch()
+          await this.#makeRoom(options)
           this.state = 'waiting'
           await clock.sleep(POLL_MS, signal)
           continue
         }
         this.state = 'reading'
         this.read += chunk.length
-        tail = chunk.length >= 6 ? chunk.subarray(-6) : Buffer.concat([tail, chunk]).subarray(-6)
+        tail = chunk.length >= 6 ? Buffer.from(chunk.subarray(-6)) : Buffer.concat([tail, chunk]).subarray(-6)
         yield chunk
-        if (punch && this.read - this.freed >= PUNCH_BYTES) await this.#punch()
+        if (this.read - this.freed >= punchBytes) await this.#punch()
+        // Whoever reads faster than the writer would get crumbs, and each crumb costs as much as a chunk.
+        if (chunk.length < READ_BYTES / 2 && !isComplete(tail)) await clock.sleep(POLL_MS, signal)
       }
     } finally {
+      buffers.giveBack(buffer)
       await file.close()
     }
     await rm(this.path, { force: true })
+  }
+
+  /** Gives back what there is while the writer waits for space. */
+  async #makeRoom({ punchBytes, isPaused }: FollowOptions): Promise<void> {
+    if (punchBytes !== undefined && isPaused() && this.read - this.freed >= BLOCK_BYTES) await this.#punch()
   }
 
   async #punch(): Promise<void> {
@@ -76,25 +91,24 @@ export class SpoolFile {
 }
 
 /**
- * Reads a file front to back. Those downstream keep what they are given, so a small chunk is a copy: a million small
- * files must not hold on to a million buffers.
+ * The buffers that files are read into, used again and again: to V8 a gigabyte of short-lived buffers is a reason to
+ * collect garbage dozens of times, at more cost than the reading itself.
  */
-class ChunkedFile {
-  readonly #file: FileHandle
-  #buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+export class ReadBuffers {
+  readonly #free: Buffer[] = []
 
-  constructor(file: FileHandle) {
-    this.#file = file
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES)
   }
 
-  /** Empty where there is nothing more for now. */
-  async read(): Promise<Buffer> {
-    const { bytesRead } = await this.#file.read(this.#buffer, 0, READ_BYTES)
-    if (bytesRead <= READ_BYTES / 2) return Buffer.from(this.#buffer.subarray(0, bytesRead))
-    const chunk = this.#buffer.subarray(0, bytesRead)
-    this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES)
-    return chunk
+  giveBack(buffer: Buffer): void {
+    this.#free.push(buffer)
   }
+}
+
+/** Every how many bytes space is given back, so that what is not given back yet stays small beside the spool's limit. */
+export function punchStep(limitBytes: number): number {
+  return Math.min(MOST_PUNCH_BYTES, Math.max(LEAST_PUNCH_BYTES, Math.floor(limitBytes / 16)))
 }
 
 /** Node has no fallocate(2); util-linux, which every distribution's base system holds, has it as a command. */

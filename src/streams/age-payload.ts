@@ -26,12 +26,12 @@ export class PayloadCipher {
     return this.#chunks
   }
 
-  /** Writes the encrypted chunk, TAG_BYTES longer than `plain`, into `target` from `at`; returns where it ends. */
-  encrypt(plain: Buffer, last: boolean, target: Buffer, at: number): number {
+  /** The encrypted chunk and its tag: two buffers, since joining them would copy everything once more. */
+  encrypt(plain: Buffer, last: boolean): [sealed: Buffer, tag: Buffer] {
     const cipher = createCipheriv(CIPHER, this.#key, this.#nextNonce(last), OPTIONS)
-    cipher.update(plain).copy(target, at)
+    const sealed = cipher.update(plain)
     cipher.final()
-    return at + plain.length + cipher.getAuthTag().copy(target, at + plain.length)
+    return [sealed, cipher.getAuthTag()]
   }
 
   /** Throws if the chunk is not authentic: changed, out of its place, or last where it is not (and the reverse). */

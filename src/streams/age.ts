@@ -13,7 +13,6 @@ const HEADER_END = '\n--- '
 const MAX_HEADER_BYTES = 64 * 1024
 const LINE_FEED = 0x0a
 /** Encrypted chunks are given out several at a time: an allocation for each costs as much as the cipher. */
-const CHUNKS_AT_ONCE = 4
 
 /** A private key. Never shows itself: not in JSON, not when it is logged. */
 export class AgeIdentity {
@@ -94,8 +93,6 @@ export function decryptAge(identities: readonly AgeIdentity[]): Transform {
 class AgeEncrypt extends Transform {
   readonly #recipients: readonly string[]
   readonly #cutter = new BlockCutter(PLAIN_CHUNK_BYTES)
-  #out = Buffer.alloc(0)
-  #outUsed = 0
   #cipher: PayloadCipher | undefined
 
   constructor(recipients: readonly string[]) {
@@ -129,11 +126,7 @@ class AgeEncrypt extends Transform {
 
   #give(block: Buffer, last: boolean): void {
     if (this.#cipher === undefined) throw new Error('the header was not written yet')
-    if (this.#outUsed === 0) this.#out = Buffer.allocUnsafeSlow(CHUNKS_AT_ONCE * (PLAIN_CHUNK_BYTES + TAG_BYTES))
-    this.#outUsed = this.#cipher.encrypt(block, last, this.#out, this.#outUsed)
-    if (!last && this.#outUsed < this.#out.length) return
-    this.push(this.#out.subarray(0, this.#outUsed))
-    this.#outUsed = 0
+    for (const part of this.#cipher.encrypt(block, last)) this.push(part)
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {

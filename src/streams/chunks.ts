@@ -46,7 +46,7 @@ export class ChunkReader {
     while (missing > 0) {
       const part = await this.readUpTo(missing)
       if (part === undefined) break
-      parts.push(part)
+      parts.push(Buffer.from(part))
       missing -= part.length
     }
     return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts)
@@ -58,7 +58,10 @@ export class ChunkReader {
   }
 }
 
-/** The same bytes in chunks of at least `minimum` bytes, the last one excepted, so that nobody is fed crumbs. */
+/**
+ * The same bytes in fewer chunks: those of fewer than `minimum` bytes are joined until they are so many, or a longer one
+ * comes, which passes as it is.
+ */
 export async function* gatherChunks(
   source: AsyncIterable<Buffer>,
   minimum: number,
@@ -66,12 +69,17 @@ export async function* gatherChunks(
   let gathered: Buffer[] = []
   let bytes = 0
   for await (const chunk of source) {
-    gathered.push(chunk)
-    bytes += chunk.length
-    if (bytes < minimum) continue
-    yield join(gathered)
-    gathered = []
-    bytes = 0
+    const isLarge = chunk.length >= minimum
+    if (!isLarge) {
+      gathered.push(chunk)
+      bytes += chunk.length
+    }
+    if (bytes > 0 && (isLarge || bytes >= minimum)) {
+      yield join(gathered)
+      gathered = []
+      bytes = 0
+    }
+    if (isLarge) yield chunk
   }
   if (bytes > 0) yield join(gathered)
 }

@@ -11,34 +11,29 @@ export const COPY_END_MARKER: Buffer = Buffer.from('\\.\n\n\n')
 
 /**
  * The COPY text of a table's data file, without the end marker. The marker is told by its position, the last five bytes,
- * and not by its look: an empty line is a legal row (an empty string in a table of one column).
+ * and not by its look: an empty line is a legal row (an empty string in a table of one column). Chunks may be lent: the next
+ * one of the source is asked for when the next one is asked for here.
  * Rejects with LifeboatError `cut-data-file` if the file does not end in the marker, at the start of a line.
  */
 export async function* copyRows(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
-  // Always at least as long as the marker, once there are that many bytes.
+  // The newest bytes, as many as the marker has, once there are so many: a copy, since a chunk is only lent.
   let held: Buffer = Buffer.alloc(0)
   let lastGiven = LINE_FEED
   for await (const chunk of source) {
-    if (chunk.length >= COPY_END_MARKER.length) {
-      if (held.length > 0) yield held
-      lastGiven = held.at(-1) ?? lastGiven
-      held = chunk
-      continue
-    }
-    const settled = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length))
-    if (settled.length > 0) yield settled
-    lastGiven = settled.at(-1) ?? lastGiven
-    held = Buffer.concat([held.subarray(settled.length), chunk])
+    const settled = Math.max(0, held.length + chunk.length - COPY_END_MARKER.length)
+    const fromHeld = held.subarray(0, settled)
+    const fromChunk = chunk.subarray(0, Math.max(0, settled - held.length))
+    held = Buffer.concat([held.subarray(fromHeld.length), chunk.subarray(fromChunk.length)])
+    lastGiven = fromChunk.at(-1) ?? fromHeld.at(-1) ?? lastGiven
+    if (fromHeld.length > 0) yield fromHeld
+    if (fromChunk.length > 0) yield fromChunk
   }
-  const rest = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length))
-  if (!held.subarray(rest.length).equals(COPY_END_MARKER) || (rest.at(-1) ?? lastGiven) !== LINE_FEED) {
-    throw new LifeboatError(
-      'cut-data-file',
-      'A data file of the dump is not complete: it does not end in the end marker of pg_dump.',
-      'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.',
-    )
-  }
-  if (rest.length > 0) yield rest
+  if (held.equals(COPY_END_MARKER) && lastGiven === LINE_FEED) return
+  throw new LifeboatError(
+    'cut-data-file',
+    'A data file of the dump is not complete: it does not end in the end marker of pg_dump.',
+    'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.',
+  )
 }
 
 /**

@@ -1,4 +1,3 @@
-import { Transform } from 'node:stream'
 import { type AgeIdentity, decryptAge, encryptAge } from './age.ts'
 import { runChain } from './chain.ts'
 import { gatherChunks } from './chunks.ts'
@@ -39,19 +38,15 @@ export function sealedSuffix(sealing: Sealing): '.zst' | '.zst.age' {
  */
 export function seal(source: AsyncIterable<Buffer>, sealing: Sealing, signal?: AbortSignal): Sealed {
   let plainBytes = 0
-  // A stage, not a wrapper of the source: a chain that never starts must still end its source.
-  const plain = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      plainBytes += chunk.length
-      done(null, chunk)
-    },
-  })
   const stored = new DigestMeter()
   const encryption = sealing.recipients.length > 0 ? [encryptAge(sealing.recipients)] : []
-  const stages = [plain, compressZstd(sealing.level), ...encryption, stored]
+  const stages = [compressZstd(sealing.level), ...encryption, stored]
   let complete = false
   async function* stream(): AsyncGenerator<Buffer, void, void> {
-    yield* gatherChunks(runChain(source, stages, signal), MIN_CHUNK_BYTES)
+    const chain = runChain(source, stages, signal, (chunk) => {
+      plainBytes += chunk.length
+    })
+    yield* gatherChunks(chain, MIN_CHUNK_BYTES)
     complete = true
   }
   return {

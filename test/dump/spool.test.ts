@@ -5,7 +5,16 @@ import fc from 'fast-check'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { Spool } from '../../src/dump/spool.ts'
 import { canPunchHoles } from '../../src/dump/spool-file.ts'
-import { codeThrownBy, END, FakeDump, type FakeFile, type FakeWorker, followDump, withDirectory } from './support.ts'
+import {
+  BYTES_PER_LOOK,
+  codeThrownBy,
+  END,
+  FakeDump,
+  type FakeFile,
+  type FakeWorker,
+  followDump,
+  withDirectory,
+} from './support.ts'
 
 const MIB = 1 << 20
 
@@ -75,17 +84,21 @@ function file(name: string, bytes: number, ending = ''): FakeFile {
 
 test('a writer that is faster than the storage is paused, and goes on; the spool stays near its limit', async () => {
   await withDirectory(async (directory) => {
-    const tables = [file('1.dat', 24 * MIB, END), file('2.dat', 24 * MIB, END)]
+    const punch = await canPunchHoles(directory)
+    // Where no space is given back before a table is over, one alone must fit.
+    const sizes = punch ? [24, 24] : Array.from({ length: 8 }, () => 6)
+    const tables = sizes.map((size, index) => file(`${index}.dat`, size * MIB, END))
     const { contents, spool, dump } = await followDump(directory, [{ files: tables }], {
       limitBytes: 8 * MIB,
-      punch: await canPunchHoles(directory),
-      read: () => new Promise((resolve) => setTimeout(resolve, 4)),
+      punch,
+      read: (writer) => writer.paused.promise,
     })
     expect(dump.pauses).toBeGreaterThan(0)
     expect(spool.pausedSeconds).toBeGreaterThan(0)
-    expect(contents.get('2.dat')?.length).toBe(24 * MIB + 5)
-    // Between two looks, 20 ms apart, the fake writer can write a good deal.
-    expect(spool.peakBytes).toBeLessThan(40 * MIB)
+    const lengths = tables.map(({ name }) => contents.get(name)?.length)
+    expect(lengths).toEqual(sizes.map((size) => size * MIB + 5))
+    // What is written between a look and the pause that it leads to.
+    expect(spool.peakBytes).toBeLessThan(8 * MIB + 2 * BYTES_PER_LOOK)
   })
 })
 
@@ -95,7 +108,6 @@ test('large objects that are listed only when all are written do not fill the sp
     const all = [{ files: objects, list: 'blobs.toc' }, { files: [file('1.dat', 8 * MIB, END)] }]
     const { contents, early } = await followDump(directory, all, {
       limitBytes: 6 * MIB,
-      maxPauseSeconds: 5,
       punch: false,
     })
     expect(early).toEqual([])
@@ -129,6 +141,6 @@ test('where no space is given back, growing tables that do not fit together fail
     const began = Date.now()
     const run = followDump(directory, all, { limitBytes: 8 * MIB, maxPauseSeconds: 600, punch: false })
     expect(await codeThrownBy(run)).toBe('spool-too-small')
-    expect(Date.now() - began).toBeLessThan(20_000)
+    expect(Date.now() - began).toBeLessThan(120_000)
   })
 })

@@ -6,6 +6,7 @@ import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import type { NamedStream, StoreStream } from '../../src/dump/set-writer.ts'
 import { Slots } from '../../src/dump/slots.ts'
 import { Spool } from '../../src/dump/spool.ts'
+import { punchStep, ReadBuffers } from '../../src/dump/spool-file.ts'
 
 export const END = '\\.\n\n\n'
 
@@ -21,7 +22,8 @@ export async function withDirectory<T>(work: (directory: string) => Promise<T>):
 
 export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = []
-  for await (const chunk of source) chunks.push(chunk)
+  // Chunks may be lent.
+  for await (const chunk of source) chunks.push(Buffer.from(chunk))
   return Buffer.concat(chunks)
 }
 
@@ -58,28 +60,46 @@ export interface FakeWorker {
   list?: string
 }
 
-/** A MiB takes the fake writer at least this long: however fast the disk is, the spool is looked at in between. */
-const MS_PER_MIB = 2
+/** What the fake writer writes between two looks at the spool, at most: the same on every machine. */
+export const BYTES_PER_LOOK = 4 << 20
+
+type Gate = PromiseWithResolvers<void>
 
 /** A pg_dump that writes what it is told, and can be paused like the real one. */
 export class FakeDump {
-  readonly closed = new Set<string>()
+  /** Files of which all is written, or just being written. */
+  readonly whole = new Set<string>()
+  /** Resolves with the first pause. */
+  readonly paused = Promise.withResolvers<void>()
   pauses = 0
-  #gate: { promise: Promise<void>; open: () => void } | undefined
-  #unpacedBytes = 0
+  #gate: Gate | undefined
+  #look = Promise.withResolvers<void>()
+  #writtenSinceLook = 0
+  #isStopped = false
 
   pause(): void {
     this.pauses += 1
-    let open = () => {}
-    const promise = new Promise<void>((resolve) => {
-      open = resolve
-    })
-    this.#gate = { promise, open }
+    this.paused.resolve()
+    this.#gate = Promise.withResolvers()
   }
 
   resume(): void {
-    this.#gate?.open()
+    this.#gate?.resolve()
     this.#gate = undefined
+  }
+
+  /** Somebody has looked at the spool: the writer may go on. */
+  looked(): void {
+    this.#writtenSinceLook = 0
+    this.#look.resolve()
+    this.#look = Promise.withResolvers()
+  }
+
+  /** Writes no more. */
+  stop(): void {
+    this.#isStopped = true
+    this.resume()
+    this.looked()
   }
 
   async write(directory: string, workers: readonly FakeWorker[]): Promise<void> {
@@ -87,25 +107,28 @@ export class FakeDump {
     await Promise.all(workers.map((worker) => this.#work(directory, worker)))
   }
 
+  /** Waits while the writer is paused, or until somebody has looked at what it wrote. */
   async #pace(bytes: number): Promise<void> {
-    this.#unpacedBytes += bytes
-    if (this.#unpacedBytes < 1 << 20) return
-    this.#unpacedBytes = 0
-    await systemClock.sleep(MS_PER_MIB)
+    const isAhead = () => this.#writtenSinceLook > 0 && this.#writtenSinceLook + bytes > BYTES_PER_LOOK
+    while (!this.#isStopped && (this.#gate || isAhead())) await (this.#gate ?? this.#look).promise
+    this.#writtenSinceLook += bytes
   }
 
   async #work(directory: string, { files, list }: FakeWorker): Promise<void> {
     for (const { name, pieces } of files) {
+      let left = pieces.reduce((sum, piece) => sum + piece.length, 0)
+      if (left === 0) this.whole.add(name)
       const file = await open(join(directory, name), 'wx')
       for (const piece of pieces) {
-        await this.#gate?.promise
-        await file.write(piece)
         await this.#pace(piece.length)
+        if (this.#isStopped) break
+        left -= piece.length
+        if (left === 0) this.whole.add(name)
+        await file.write(piece)
       }
       await file.close()
-      this.closed.add(name)
     }
-    if (list === undefined) return
+    if (list === undefined || this.#isStopped) return
     const lines = files.map(({ name }) => `${/\d+/.exec(name)?.[0]} ${name}\n`)
     await this.#gate?.promise
     const file = await open(join(directory, list), 'wx')
@@ -118,7 +141,7 @@ export interface FollowedDump {
   contents: Map<string, Buffer>
   /** Names in the order in which they were handed out: each once, or something is wrong. */
   handedOut: string[]
-  /** Files that counted as complete before they were closed. */
+  /** Files that counted as complete before all of them was written. */
   early: string[]
   spool: Spool
   dump: FakeDump
@@ -128,7 +151,7 @@ export interface FollowedDump {
 export async function followDump(
   directory: string,
   workers: readonly FakeWorker[],
-  options: { limitBytes: number; maxPauseSeconds?: number; punch: boolean; read?: (chunk: Buffer) => Promise<void> },
+  options: { limitBytes: number; maxPauseSeconds?: number; punch: boolean; read?: (dump: FakeDump) => Promise<void> },
 ): Promise<FollowedDump> {
   const failure = new AbortController()
   const { signal } = failure
@@ -138,6 +161,7 @@ export async function followDump(
   const handedOut: string[] = []
   const early: string[] = []
   const readers: Promise<void>[] = []
+  const buffers = new ReadBuffers()
   const failing = (work: Promise<void>) =>
     work.catch((error: unknown) => {
       failure.abort(error)
@@ -147,8 +171,14 @@ export async function followDump(
   const spool: Spool = new Spool({
     directory: target,
     limitBytes: options.limitBytes,
-    maxPauseSeconds: options.maxPauseSeconds ?? 30,
-    clock: systemClock,
+    maxPauseSeconds: options.maxPauseSeconds ?? 60,
+    clock: {
+      now: systemClock.now,
+      sleep: (milliseconds, signal) => {
+        dump.looked()
+        return systemClock.sleep(milliseconds, signal)
+      },
+    },
     log: memoryLog(),
     signal,
     writer: dump,
@@ -161,15 +191,16 @@ export async function followDump(
         for await (const chunk of file.follow({
           clock: systemClock,
           signal,
-          punch: options.punch,
+          buffers,
+          punchBytes: options.punch ? punchStep(options.limitBytes) : undefined,
           isPaused,
           isComplete,
         })) {
-          chunks.push(chunk)
-          await options.read?.(chunk)
+          chunks.push(Buffer.from(chunk))
+          await options.read?.(dump)
           signal.throwIfAborted()
         }
-        if (!name.startsWith('blobs') && !dump.closed.has(name)) early.push(name)
+        if (!name.startsWith('blobs') && !dump.whole.has(name)) early.push(name)
         contents.set(name, Buffer.concat(chunks))
       })
       readers.push(failing(reader))
@@ -182,7 +213,7 @@ export async function followDump(
     await Promise.all([failing(writing), failing(spool.watch())])
     await Promise.all(readers)
   } finally {
-    dump.resume()
+    dump.stop()
     await Promise.allSettled([writing, ...readers])
   }
   return { contents, handedOut, early, spool, dump }

@@ -13,9 +13,18 @@ export async function* chunksOf(bytes: Buffer, ...sizes: number[]): AsyncGenerat
   }
 }
 
+/** The same chunks, each in the place of the one before, as who reads a file into one buffer lends them. */
+export async function* lent(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  let place: Buffer = Buffer.alloc(0)
+  for await (const chunk of source) {
+    if (place.length < chunk.length) place = Buffer.alloc(chunk.length)
+    yield place.subarray(0, chunk.copy(place))
+  }
+}
+
 export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = []
-  for await (const chunk of source) chunks.push(chunk)
+  for await (const chunk of source) chunks.push(Buffer.from(chunk))
   return Buffer.concat(chunks)
 }
 
@@ -50,7 +59,7 @@ export function noise(bytes: number, seed = 1): Buffer {
 
 /** What a command makes of its standard input. Throws if the command is missing or fails. */
 export function runTool(command: string, args: readonly string[], input: Buffer): Buffer {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { input, maxBuffer: 2 ** 28, timeout: 30_000 })
+  const { status, stdout, stderr, error } = spawnSync(command, args, { input, maxBuffer: 2 ** 28, timeout: 120_000 })
   if (error) throw error
   if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr}`)
   return stdout
