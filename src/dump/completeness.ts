@@ -6,7 +6,10 @@ import { sequenceSets, type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { DumpedDatabase } from './dump-run.ts'
 import { isDumped } from './snapshot.ts'
 
-/** Which tables with rows the dump leaves out, and why; what is left out without a reason ends the dump. */
+/**
+ * Which tables with rows and which values of sequences the dump leaves out, and why. What is left out without a reason
+ * ends the dump.
+ */
 export function findExcluded(
   inventory: Inventory,
   dumped: DumpedDatabase,
@@ -24,19 +27,23 @@ export function findExcluded(
       excluded.push({ schema, name, reason: 'unlogged: a standby has no rows of it' })
     } else throw incomplete(`the table ${table.identity}`)
   }
-  if (!options.partial) assertCounts(inventory, dumped)
-  return excluded
+  if (options.partial) return excluded
+  assertLargeObjects(inventory, dumped)
+  return [...excluded, ...excludedSequences(inventory, dumped, options.standby)]
 }
 
-/** Sequences and large objects, one for one. */
-function assertCounts(inventory: Inventory, dumped: DumpedDatabase): void {
-  const set = sequencesSet(dumped.toc)
-  for (const sequence of inventory.sequences) {
-    if (sequence.extension !== undefined && sequence.configCondition === undefined) continue
-    if (set.has(sequence.oid) || set.has(JSON.stringify([sequence.schema, sequence.name]))) continue
-    throw incomplete(`the sequence ${sequence.identity}`)
-  }
-  const { count } = dumped.largeObjects
+function excludedSequences({ sequences }: Inventory, { toc }: DumpedDatabase, standby: boolean): Contents['excluded'] {
+  const set = sequencesSet(toc)
+  return sequences.flatMap(({ oid, schema, name, identity, persistence, extension, configCondition }) => {
+    if (extension !== undefined && configCondition === undefined) return []
+    if (set.has(oid) || set.has(JSON.stringify([schema, name]))) return []
+    // Since PostgreSQL 15 the sequence of a serial or identity column is unlogged with its table.
+    if (standby && persistence === 'u') return [{ schema, name, reason: 'unlogged: a standby has no value of it' }]
+    throw incomplete(`the sequence ${identity}`)
+  })
+}
+
+function assertLargeObjects(inventory: Inventory, { largeObjects: { count } }: DumpedDatabase): void {
   if (count === inventory.largeObjects) return
   throw incomplete(
     `${formatCount(inventory.largeObjects)} large objects in the database, of which ${formatCount(count)} came,`,

@@ -14,11 +14,11 @@ import {
 } from '../postgres/toc.ts'
 import { addFingerprints, type Fingerprint } from '../streams/fingerprint.ts'
 import { Bundler } from './bundler.ts'
-import { type PgDumpOptions, pgDumpFailure, startPgDump } from './pg-dump.ts'
+import { type PgDumpOptions, pgDumpFailure, pgDumpWarnings, startPgDump } from './pg-dump.ts'
 import type { StoreStream } from './set-writer.ts'
 import { Slots } from './slots.ts'
 import { Spool } from './spool.ts'
-import type { SpoolFile } from './spool-file.ts'
+import { punchStep, ReadBuffers, type SpoolFile } from './spool-file.ts'
 import { type FileContent, type SealedFile, sealFile } from './table-files.ts'
 
 export interface DumpRunOptions extends Omit<PgDumpOptions, 'directory'> {
@@ -39,6 +39,8 @@ export interface DumpedDatabase {
   largeObjects: { count: number; fingerprint: Fingerprint }
   plainBytes: number
   pausedSeconds: number
+  /** What pg_dump warned of. */
+  warnings: string[]
 }
 
 /** One run of pg_dump, and everything that happens to its files. Used once. */
@@ -49,10 +51,12 @@ export class DumpRun {
   readonly #failure = new AbortController()
   readonly #signal: AbortSignal
   readonly #slots: Slots
+  readonly #buffers = new ReadBuffers()
   readonly #bundler: Bundler
   readonly #sealing: Promise<void>[] = []
   readonly #sealed = new Map<string, SealedFile>()
   readonly #bundles = new Map<string, string>()
+  #warnings: string[] = []
   #contents: Promise<Map<string, FileContent>> | undefined
 
   constructor(options: DumpRunOptions, store: StoreStream) {
@@ -75,6 +79,7 @@ export class DumpRun {
     const dumping = process.ended.then((end) => {
       const problem = pgDumpFailure(end, this.#options.secrets)
       if (problem) throw problem
+      this.#warnings = pgDumpWarnings(end, this.#options.secrets)
       spool.end()
     })
     try {
@@ -113,7 +118,7 @@ export class DumpRun {
 
   async #seal(name: string, file: SpoolFile, spool: Spool): Promise<void> {
     this.#signal.throwIfAborted()
-    const { clock, punch } = this.#options
+    const { clock, punch, limitBytes } = this.#options
     // pg_dump has closed toc.dat, for good, before it opens the first data file.
     this.#contents ??= this.#readToc().then(({ toc }) => {
       spool.groupLargeObjects(largeObjectGroups(toc).map((oids) => oids.map((oid) => `blob_${oid}.dat`)))
@@ -122,7 +127,9 @@ export class DumpRun {
     const content = contentOf(name, await this.#contents)
     const isComplete = (tail: Buffer) => spool.isComplete(name, tail)
     const isPaused = () => spool.isPaused()
-    const chunks = file.follow({ clock, signal: this.#signal, punch, isPaused, isComplete })
+    const punchBytes = punch ? punchStep(limitBytes) : undefined
+    const buffers = this.#buffers
+    const chunks = file.follow({ clock, signal: this.#signal, buffers, punchBytes, isPaused, isComplete })
     const options = { name, content, chunks, store: this.#store, bundler: this.#bundler }
     this.#sealed.set(name, await sealFile(options))
   }
@@ -149,6 +156,7 @@ export class DumpRun {
       largeObjects: { count: objects.length, fingerprint: addFingerprints(...objects) },
       plainBytes: files.reduce((sum, file) => sum + file.plainBytes, bytes.length),
       pausedSeconds: spool.pausedSeconds,
+      warnings: this.#warnings,
     }
   }
 

@@ -12,7 +12,9 @@ import type { Storage } from '../storage/storage.ts'
 import { addFingerprints } from '../streams/fingerprint.ts'
 import { findExcluded } from './completeness.ts'
 import { DatabaseSource } from './database-source.ts'
+import { notesOn, unseenFindings } from './dump-notes.ts'
 import type { DumpedDatabase } from './dump-run.ts'
+import { givingWayOnce, withLocks } from './give-way.ts'
 import type { Selection } from './pg-dump.ts'
 import { assertReadable } from './preflight.ts'
 import { publishSet } from './publish.ts'
@@ -59,17 +61,26 @@ export interface DumpResult {
 
 /**
  * Dumps a database into a new backup set. Whatever fails, fails before the head is written: then there is no new set, and
- * nothing that was there before is touched. Errors: LifeboatError, with what to do.
+ * nothing that was there before is touched. Gives way to a migration that wants a table, once. Errors: LifeboatError,
+ * with what to do.
  */
 export async function dumpDatabase(options: DumpOptions): Promise<DumpResult> {
-  const { stage, source, clock, lockWaitSeconds, signal } = options
+  const { stage, source, clock, log, signal } = options
   const began = clock.now().getTime()
-  await stage('preflight', 'Preflight: what the role can read', () => assertReadable(source))
+  const unseen = await stage('preflight', 'Preflight: what the role can read', () => assertReadable(source))
+  const { value, findings } = await givingWayOnce(() => attempt(options, began), log, signal)
+  return { ...value, findings: [...findings, ...unseenFindings(unseen, options.selection), ...value.findings] }
+}
+
+async function attempt(options: DumpOptions, began: number): Promise<DumpResult> {
+  const { stage, source, clock, lockWaitSeconds, signal } = options
   const snapshot = await stage('snapshot', 'Locks and snapshot', () =>
     holdSnapshot({ database: source, lockWaitSeconds, clock, signal }),
   )
   try {
     return await dumpSnapshot(options, snapshot, began)
+  } catch (error) {
+    throw await withLocks(error, snapshot)
   } finally {
     await snapshot.release()
   }
@@ -110,7 +121,10 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
     options.signal.throwIfAborted()
     return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey })
   })
-  const findings = [...notesOn(contents, sources.roles), ...(await sweepLeftOvers(storage, database, clock, log))]
+  const findings = [
+    ...notesOn(contents, dumped, sources.roles),
+    ...(await sweepLeftOvers(storage, database, clock, log)),
+  ]
   return { head, contents, snapshotHeldSeconds, pausedSeconds: dumped.pausedSeconds, findings }
 }
 
@@ -206,24 +220,6 @@ function manifestOf(
 export function setContent({ content, tables, excludeTables, excludeTableData }: Selection): Manifest['content'] {
   if (tables.length + excludeTables.length + excludeTableData.length > 0) return 'filtered'
   return content === 'all' ? 'whole' : content
-}
-
-function notesOn(contents: Contents, roles: RolesSource): Finding[] {
-  const findings: Finding[] = []
-  const left = contents.excluded.filter(({ reason }) => reason !== 'not selected')
-  if (left.length > 0) {
-    const names = left.slice(0, 5).map(({ schema, name, reason }) => `${schema}.${name} (${reason})`)
-    const more = left.length > 5 ? ` and ${left.length - 5} more` : ''
-    findings.push({ severity: 'note', message: `Not in the set by their nature: ${names.join(', ')}${more}` })
-  }
-  if (roles.incomplete !== undefined) {
-    findings.push({
-      severity: 'warning',
-      message: `The set has only the roles that the schema names, since the server did not list them all: ${roles.incomplete}`,
-      remedy: 'Let the backup role read pg_roles, or keep a list of roles and memberships elsewhere.',
-    })
-  }
-  return findings
 }
 
 function daysAfter(date: Date, days: number): Date {

@@ -4,6 +4,7 @@ import { ProcessGroup, type ToolEnd } from '../postgres/process-group.ts'
 import { scrub } from '../postgres/scrub.ts'
 import { TOOL_CONNINFO } from '../postgres/tool-environment.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
+import { diagnose } from './diagnoses.ts'
 
 /** What of the database goes into the set. Lists are patterns as pg_dump takes them. */
 export interface Selection {
@@ -67,41 +68,6 @@ function pgDumpArguments(options: PgDumpOptions, directory: string): string[] {
   ]
 }
 
-/** Known ends of pg_dump, by its (untranslated) words, and what to do about each. */
-const DIAGNOSES: readonly [RegExp, string][] = [
-  [/row-level security/, 'Let the backup role bypass row security: ALTER ROLE … BYPASSRLS (as superuser).'],
-  [
-    /permission denied/,
-    'Grant the backup role what it lacks: GRANT pg_read_all_data TO … ; large objects need their owner or a superuser.',
-  ],
-  [/version mismatch/, 'Install the client tools of the server’s major version (postgresql-client-N).'],
-  [
-    /could not obtain lock|lock timeout/,
-    'A migration wants a table exclusively: dump when it is over, or let both share a `concurrency` group.',
-  ],
-  [/No space left on device/, 'Free disk space on the runner, or lower `spool-limit`.'],
-  [
-    /no matching (tables|schemas) were found/,
-    'Correct the patterns in `tables`: names with capitals need double quotes.',
-  ],
-  [
-    /invalid snapshot identifier/,
-    'Use a direct connection: a pooler between runner and server gives each connection another session.',
-  ],
-  [
-    /invalid memory alloc|out of memory/,
-    'A value is larger than pg_dump can write as text (about 500 MB): shrink it, or move it out of the database.',
-  ],
-  [
-    /server closed the connection|terminating connection|connection to server was lost/,
-    'Look at the server’s log for a restart, a failover or a cancelled backend; then dump again.',
-  ],
-  [
-    /too many clients|remaining connection slots/,
-    'Lower `jobs`, or raise max_connections: a dump takes jobs + 2 connections.',
-  ],
-]
-
 /** The failure that pg_dump's end amounts to; undefined if it ended well. */
 export function pgDumpFailure(end: ToolEnd, secrets: readonly string[]): LifeboatError | undefined {
   if (end.code === 0) return undefined
@@ -109,10 +75,16 @@ export function pgDumpFailure(end: ToolEnd, secrets: readonly string[]): Lifeboa
   const lines = text.split('\n').filter((line) => /error|fatal|detail/i.test(line))
   const said = (lines.length > 0 ? lines : text.split('\n').filter(Boolean)).slice(-3).join(' · ')
   const how = end.code === null ? `was ended by ${end.signal}` : `ended with exit code ${end.code}`
-  const remedy = DIAGNOSES.find(([pattern]) => pattern.test(text))?.[1]
+  const diagnosis = diagnose(end.stderr, text)
   return new LifeboatError(
-    'pg-dump-failed',
+    diagnosis?.code ?? 'pg-dump-failed',
     `pg_dump ${how}${said === '' ? '' : `: ${said}`}`,
-    remedy ?? 'Nothing was published. Mend what pg_dump says, and dump again.',
+    diagnosis?.remedy ?? 'Nothing was published. Mend what pg_dump says, and dump again.',
   )
+}
+
+/** What pg_dump warned of although it ended well: one line each, without the tool's name. */
+export function pgDumpWarnings(end: ToolEnd, secrets: readonly string[]): string[] {
+  const lines = scrub(end.stderr, [...secrets]).split('\n')
+  return [...new Set(lines.flatMap((line) => /^pg_dump: warning: (.+)$/.exec(line)?.[1] ?? []))]
 }

@@ -1,10 +1,11 @@
 import type pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
 import type { Clock } from '../base/ports.ts'
-import { formatCount, formatDuration } from '../base/units.ts'
 import { destroyClient } from '../postgres/attempt.ts'
 import type { Database } from '../postgres/database.ts'
 import { type Inventory, readInventory, type TableFacts } from '../postgres/inventory.ts'
+import { CONFLICT_WORDS, SCHEMA_CHANGED, STANDBY_CONFLICT } from './diagnoses.ts'
+import { describeExclusiveLocks, lockableTables, lockedError, lockTables } from './table-locks.ts'
 
 /** The moment that the dump shows, held open on a connection of its own. */
 export interface HeldSnapshot {
@@ -21,6 +22,8 @@ export interface HeldSnapshot {
   lost: Promise<never>
   /** Fails if any table was rewritten since the snapshot: pg_dump would have read it as empty. */
   assertNotRewritten(): Promise<void>
+  /** Who holds tables exclusively or waits to, a clause each; empty if nobody does, or if it cannot be asked any more. */
+  exclusiveLocks(): Promise<string[]>
   /** Ends the transaction; seconds for which it was open. Safe to call twice. */
   release(): Promise<number>
 }
@@ -35,16 +38,19 @@ export interface SnapshotOptions {
 const PING_MS = 30_000
 /** How long a connection that may be dead is waited for when it is ended. */
 const END_MS = 2_000
-const LOCKS_PER_STATEMENT = 500
 const ATTEMPTS = 5
+/** deadlock_detected, undefined_table, invalid_schema_name */
+const OVERTAKEN: readonly string[] = ['40P01', '42P01', '3F000']
 
 /**
  * Locks every table that a dump reads, then exports the snapshot. The other order loses data: a TRUNCATE or an ALTER
  * TABLE … TYPE that commits between the snapshot and pg_dump's own locks leaves the table empty in the dump, exit code 0
- * (tried on 15, 17 and 18). A table that comes or goes meanwhile starts the attempt anew.
+ * (tried on 15, 17 and 18). A table that comes or goes meanwhile, or a view that is dropped while it is read, starts the
+ * attempt anew.
  *
  * Errors: `locked` when a lock is not to be had within `lockWaitSeconds`, `too-many-tables` when the server has no room for
- * so many locks, `tables-change` when tables keep coming and going, `snapshot-lost`; the signal's reason.
+ * so many locks, `tables-change` when tables keep coming and going, `snapshot-lost`, `standby-conflict`; the signal's
+ * reason.
  */
 export async function holdSnapshot(options: SnapshotOptions): Promise<HeldSnapshot> {
   const { database, clock, signal } = options
@@ -77,9 +83,11 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
   if (!(await lockTables(client, wanted, lockWaitSeconds))) return undefined
   const facts = await exportSnapshot(client)
   const inventory = await readInventory(client).catch(async (error: unknown) => {
+    if (isOvertaken(error)) return undefined
     // The size of a materialized view is asked for, which waits for its REFRESH.
     throw codeOf(error) === '55P03' ? await lockedError(client, lockWaitSeconds) : error
   })
+  if (inventory === undefined) return undefined
   const locked = new Set(wanted.map(({ oid }) => oid))
   if (inventory.tables.some((table) => isDumped(table) && !locked.has(table.oid))) return undefined
   await assertNotRewritten(client, inventory)
@@ -93,6 +101,7 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
       assertNotRewritten(client, inventory).catch((error: unknown) => {
         throw explained(error)
       }),
+    exclusiveLocks: () => describeExclusiveLocks(client).catch(() => []),
     release: async () => {
       over.abort()
       released ??= (clock.now().getTime() - since) / 1_000
@@ -106,65 +115,6 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
 export function isDumped(table: TableFacts): boolean {
   if (table.kind !== 'r' && table.kind !== 'p') return false
   return table.extension === undefined || table.configCondition !== undefined
-}
-
-/** What `isDumped` will say of the inventory, asked before there is a snapshot to read an inventory in. */
-async function lockableTables(client: pg.Client): Promise<{ oid: number; identity: string }[]> {
-  const { rows } = await client.query<{ oid: number; identity: string }>(`
-    select c.oid, format('%I.%I', n.nspname, c.relname) as identity
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p') and c.relpersistence <> 't'
-      and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'
-      and (c.oid in (select unnest(extconfig) from pg_extension)
-        or not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
-    order by c.oid`)
-  return rows
-}
-
-/** False if a table is gone. */
-async function lockTables(
-  client: pg.Client,
-  tables: readonly { identity: string }[],
-  lockWaitSeconds: number,
-): Promise<boolean> {
-  for (let start = 0; start < tables.length; start += LOCKS_PER_STATEMENT) {
-    const names = tables.slice(start, start + LOCKS_PER_STATEMENT).map(({ identity }) => `only ${identity}`)
-    try {
-      await client.query(`lock table ${names.join(', ')} in access share mode`)
-    } catch (error) {
-      const code = codeOf(error)
-      // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made.
-      // deadlock_detected: a migration holds one of the tables and wants another one that is locked here.
-      if (code === '42P01' || code === '3F000' || code === '42809' || code === '40P01') return false
-      if (code === '55P03') throw await lockedError(client, lockWaitSeconds)
-      if (code === '53200') throw tooManyTables(tables.length)
-      throw error
-    }
-  }
-  return true
-}
-
-async function lockedError(client: pg.Client, lockWaitSeconds: number): Promise<LifeboatError> {
-  await client.query('rollback')
-  const { rows } = await client.query<{ pid: number; application: string; relation: string }>(`
-    select a.pid, coalesce(nullif(a.application_name, ''), 'an unnamed application') as application, l.relation::regclass::text as relation
-    from pg_locks l join pg_stat_activity a using (pid)
-    where l.mode = 'AccessExclusiveLock' and l.locktype = 'relation' and l.database = (select oid from pg_database where datname = current_database())
-    limit 3`)
-  const holders = rows.map((row) => `${row.relation} by process ${row.pid} (${row.application})`).join(', ')
-  return new LifeboatError(
-    'locked',
-    `A table could not be locked for reading within ${formatDuration(lockWaitSeconds)}${holders === '' ? '' : `: exclusively locked are ${holders}`}`,
-    'Wait for the migration or VACUUM FULL that holds the lock to end, or raise `lock-wait-timeout`.',
-  )
-}
-
-function tooManyTables(count: number): LifeboatError {
-  return new LifeboatError(
-    'too-many-tables',
-    `The server has no room in shared memory for locks on ${formatCount(count)} tables`,
-    'Raise max_locks_per_transaction on the server (ALTER SYSTEM SET max_locks_per_transaction = …; then restart it).',
-  )
 }
 
 async function exportSnapshot(client: pg.Client) {
@@ -236,9 +186,19 @@ async function pingUntil(client: pg.Client, clock: Clock, over: AbortSignal): Pr
   }
 }
 
+/**
+ * A migration held what the inventory wanted to describe and wanted a table that is locked here (deadlock_detected), or
+ * dropped it meanwhile: definitions and sequences are looked up in the present, whatever the snapshot shows.
+ */
+function isOvertaken(error: unknown): boolean {
+  const code = codeOf(error) ?? ''
+  return OVERTAKEN.includes(code) || (code === 'XX000' && SCHEMA_CHANGED.words.test(messageOf(error)))
+}
+
 /** What the server says is told as it is; anything else means that the connection is gone. */
 function explained(error: unknown): unknown {
   if (error instanceof LifeboatError) return error
+  if (isConflict(error)) return standbyConflict(error)
   if (codeOf(error) === '22021') return unreadableNames(error)
   const isServerError = typeof (error as { severity?: unknown }).severity === 'string'
   return isServerError && !/^(57P|08)/.test(codeOf(error) ?? '') ? error : snapshotLost(error)
@@ -254,7 +214,18 @@ function unreadableNames(cause: unknown): LifeboatError {
   )
 }
 
+/** A transaction that only reads is told of a serialization failure by nothing else. */
+function isConflict(error: unknown): boolean {
+  return codeOf(error) === '40001' || CONFLICT_WORDS.test(messageOf(error))
+}
+
+function standbyConflict(cause: unknown): LifeboatError {
+  const { code, remedy } = STANDBY_CONFLICT
+  return new LifeboatError(code, `The standby ended the dump’s transaction: ${messageOf(cause)}`, remedy, { cause })
+}
+
 function snapshotLost(cause: unknown): LifeboatError {
+  if (isConflict(cause)) return standbyConflict(cause)
   return new LifeboatError(
     'snapshot-lost',
     `The connection that holds the snapshot was lost (${messageOf(cause)})`,

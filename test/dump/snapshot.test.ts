@@ -9,12 +9,14 @@ import { codeOf, LifeboatError } from '../../src/base/errors.ts'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { findExcluded } from '../../src/dump/completeness.ts'
 import type { DumpedDatabase } from '../../src/dump/dump-run.ts'
+import { pgDumpFailure } from '../../src/dump/pg-dump.ts'
 import { buildPrepareArchive } from '../../src/dump/prepare-archive.ts'
 import { type HeldSnapshot, holdSnapshot } from '../../src/dump/snapshot.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
 import { parseToc, sequenceSets, tableDataEntries } from '../../src/postgres/toc.ts'
 import { startServer, type TestServer } from '../support/postgres.ts'
+import { startClock, until } from '../until.ts'
 import { codeThrownBy } from './support.ts'
 
 const run = promisify(execFile)
@@ -91,9 +93,11 @@ test('ALTER TABLE … TYPE and TRUNCATE around the snapshot never make a table e
     await migrated
   }
   await writer.end()
-  const seen = counts.filter((count) => count !== undefined)
-  expect(new Set(seen)).toEqual(new Set([2_000]))
-  expect(seen.length).toBeLessThan(counts.length)
+  // At rest: where each reader of thirty met a migration, there is still this one.
+  const held = await hold(database)
+  counts.push(await countIn(database, held))
+  await held.release()
+  expect(new Set(counts.filter((count) => count !== undefined))).toEqual(new Set([2_000]))
 })
 
 test('while the snapshot is held, what would empty a table has to wait; what is not dumped may be rewritten', async () => {
@@ -160,10 +164,10 @@ test('a table that somebody holds exclusively is named within the time to wait',
   )
   const holder = await database.connect('holder')
   await holder.query('begin; lock table "S x"."Order" in access exclusive mode')
-  const began = Date.now()
+  const clock = startClock()
   const error = await hold(database, 1).catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ code: 'locked', message: expect.stringContaining('"S x"."Order"') })
-  expect(Date.now() - began).toBeLessThan(4_000)
+  expect(clock.seconds()).toBeLessThan(4)
   await holder.query('rollback')
   await holder.end()
 })
@@ -176,6 +180,100 @@ test('a materialized view that is being refreshed for longer than the time to wa
   await holder.end()
 })
 
+/** Waits until the session that takes the snapshot waits for a lock. */
+async function untilSnapshotWaits(name: string): Promise<void> {
+  const waits = `select count(*) from pg_stat_activity
+    where application_name = 'pg-lifeboat snapshot' and datname = '${name}' and wait_event_type = 'Lock'`
+  await until(async () => (await server.psql('postgres', waits)) !== '0')
+}
+
+test('a view that is dropped while the inventory reads it, or a sequence, starts the attempt anew', async () => {
+  const database = await open(
+    'overtaken',
+    'create table a (x int); create view v as select x from a; create sequence s',
+  )
+  const migration = await database.connect('migration')
+  await migration.query('begin; drop view public.v; drop sequence public.s')
+  const holding = hold(database)
+  await untilSnapshotWaits('overtaken')
+  await migration.query('commit')
+  const held = await holding
+  expect(held.inventory.objects.filter(({ kind }) => kind === 'view')).toEqual([])
+  expect(held.inventory.sequences).toEqual([])
+  await held.release()
+  await migration.end()
+})
+
+test('a migration that has a view and wants a table which is locked already closes no circle', async () => {
+  const database = await open(
+    'circle',
+    "create table a (x int); create view v as select x from a; alter database circle set deadlock_timeout = '2s'",
+  )
+  const migration = await database.connect('migration')
+  // Whoever looks first gives way, and that is the dump.
+  await migration.query("set deadlock_timeout = '20s'; begin; drop view public.v")
+  const holding = hold(database, 60)
+  await untilSnapshotWaits('circle')
+  const migrated = migration
+    .query('alter table public.a alter column x type bigint; create view public.v as select x from public.a; commit')
+    .then(() => 'bigint')
+  // On a machine so slow that the circle closes only after our own look for one, it is the migration that ends.
+  const type = await migrated.catch((error: unknown) => (codeOf(error) === '40P01' ? 'integer' : codeOf(error)))
+  if (type === 'integer') await migration.query('rollback')
+  const held = await holding
+  const column = held.inventory.objects.find(({ identity }) => identity === 'public.a.x')
+  expect(column?.facts.type).toBe(type)
+  await held.release()
+  await server.psql('circle', 'alter database circle reset deadlock_timeout')
+  await migration.end()
+})
+
+test('who waits for a table is told for as long as the snapshot is held', async () => {
+  const database = await open('wanted', 'create table a (x int)')
+  const held = await hold(database)
+  expect(await held.exclusiveLocks()).toEqual([])
+  await held.release()
+  expect(await held.exclusiveLocks()).toEqual([])
+  const again = await hold(database)
+  const migration = await database.connect('migration')
+  const migrated = migration.query('truncate public.a')
+  const waits = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted"
+  await until(async () => (await server.psql('postgres', waits)) !== '0')
+  expect(await again.exclusiveLocks()).toEqual([
+    expect.stringMatching(/^public\.a is wanted exclusively by process \d+ \(pg-lifeboat migration\)$/),
+  ])
+  await again.release()
+  await migrated
+  await migration.end()
+})
+
+test.each([
+  ['could not obtain lock on relation "public.a"\nThis usually means that someone requested an ACCESS', 'locked-out'],
+  [
+    'query failed: ERROR:  canceling statement due to statement timeout\npg_dump: detail: Query was: LOCK TABLE public.a IN ACCESS SHARE MODE',
+    'locked-out',
+  ],
+  [
+    'query failed: FEHLER:  storniere Anfrage wegen Zeitüberschreitung der Anfrage\npg_dump: detail: Query was: LOCK TABLE public.a IN ACCESS SHARE MODE',
+    'locked-out',
+  ],
+  [
+    'query failed: ERROR:  permission denied for table a\npg_dump: detail: Query was: LOCK TABLE public.a',
+    'pg-dump-failed',
+  ],
+  ['query failed: ERROR:  cache lookup failed for function 16400', 'schema-changed'],
+  [
+    'Dumping the contents of table "a" failed: PQgetResult() failed.\nERROR:  canceling statement due to conflict with recovery',
+    'standby-conflict',
+  ],
+  ['query failed: FATAL:  terminating connection due to conflict with recovery', 'standby-conflict'],
+  ['query failed: FATAL:  terminating connection due to administrator command', 'pg-dump-failed'],
+])('pg_dump: error: %s', (said, code) => {
+  const failure = pgDumpFailure({ code: 1, signal: null, stderr: `pg_dump: error: ${said}\n` }, [])
+  expect(failure?.code).toBe(code)
+  expect(failure?.remedy).toMatch(/.{20}/)
+})
+
 test('a cancelled run does not wait for the lock', async () => {
   const cancel = new AbortController()
   const url = await server.createDatabase('cancelled')
@@ -186,11 +284,14 @@ test('a cancelled run does not wait for the lock', async () => {
   opened.push(database, other)
   const holder = await other.connect('holder')
   await holder.query('begin; lock table public.a in access exclusive mode')
-  const began = Date.now()
-  const holding = holdSnapshot({ database, lockWaitSeconds: 60, clock: systemClock, signal: cancel.signal })
-  setTimeout(() => cancel.abort(new LifeboatError('cancelled', 'cancelled', 'none')), 300)
-  expect(await codeThrownBy(holding)).toBe('cancelled')
-  expect(Date.now() - began).toBeLessThan(4_000)
+  const holding = codeThrownBy(
+    holdSnapshot({ database, lockWaitSeconds: 60, clock: systemClock, signal: cancel.signal }),
+  )
+  await untilSnapshotWaits('cancelled')
+  const clock = startClock()
+  cancel.abort(new LifeboatError('cancelled', 'cancelled', 'none'))
+  expect(await holding).toBe('cancelled')
+  expect(clock.seconds()).toBeLessThan(10)
   await holder.end()
 })
 
