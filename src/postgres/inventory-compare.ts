@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { Lawful, relationOf } from './inventory-lawful.ts'
 import type { Inventory, InventoryDifference, InventoryObject } from './inventory-types.ts'
 
 export interface CompareOptions {
@@ -10,7 +11,7 @@ export interface CompareOptions {
 }
 
 /** Things that are named `<relation>.<name>` and vanish with their relation. */
-const PARTS: readonly string[] = ['column', 'constraint', 'trigger', 'rule', 'policy']
+const PARTS: readonly string[] = ['column', 'constraint', 'not-null constraint', 'trigger', 'rule', 'policy']
 
 /**
  * The differences between two inventories, by identity and by fact. What a restore changes lawfully is either left out
@@ -25,14 +26,15 @@ export function compareInventories(
   const otherMajor = majorOf(source.serverVersion) !== majorOf(restored.serverVersion)
   const before = index(source.objects)
   const after = index(restored.objects)
+  const lawful = new Lawful(before, otherMajor)
   const differences: InventoryDifference[] = []
   for (const [key, object] of before) {
     const counterpart = after.get(key)
-    if (counterpart === undefined) differences.push(absent(object, 'missing', otherMajor))
-    else differences.push(...compareFacts(object, counterpart, { ...options, otherMajor }))
+    if (counterpart === undefined) differences.push(absent(object, 'missing', lawful))
+    else differences.push(...compareFacts(object, counterpart, { ...options, otherMajor, lawful }))
   }
   for (const [key, object] of after) {
-    if (!before.has(key)) differences.push(absent(object, 'extra', otherMajor))
+    if (!before.has(key)) differences.push(absent(object, 'extra', lawful))
   }
   return withoutParts(differences, new Map([...after, ...before]))
 }
@@ -45,22 +47,15 @@ function index(objects: readonly InventoryObject[]): Map<string, InventoryObject
   return new Map(objects.map((object) => [`${object.kind} ${object.identity}`, object]))
 }
 
-function absent(object: InventoryObject, difference: 'missing' | 'extra', otherMajor: boolean): InventoryDifference {
-  const { kind, identity, facts } = object
-  const lawful =
-    // A restore into a rehearsal leaves subscriptions out, and pg_dump saves them for superusers only.
-    kind === 'subscription' ||
-    // pg_dump leaves out an index that a failed CREATE INDEX CONCURRENTLY left behind.
-    (kind === 'index' && difference === 'missing' && facts.invalid === true && facts.partitioned !== true) ||
-    // NOT NULL became a constraint with a name in PostgreSQL 18.
-    (kind === 'constraint' && facts.type === 'n' && otherMajor)
-  return { kind, identity, difference, ...(lawful ? { expected: true } : {}) }
+function absent(object: InventoryObject, difference: 'missing' | 'extra', lawful: Lawful): InventoryDifference {
+  const { kind, identity } = object
+  return { kind, identity, difference, ...(lawful.isAbsence(object, difference) ? { expected: true } : {}) }
 }
 
 function compareFacts(
   source: InventoryObject,
   restored: InventoryObject,
-  { definitions, otherMajor }: CompareOptions & { otherMajor: boolean },
+  { definitions, otherMajor, lawful }: CompareOptions & { otherMajor: boolean; lawful: Lawful },
 ): InventoryDifference[] {
   const { kind, identity } = source
   const names = [...new Set([...Object.keys(source.facts), ...Object.keys(restored.facts)])].sort()
@@ -70,13 +65,14 @@ function compareFacts(
     const [before, after] = [source.facts[fact], restored.facts[fact]].map((value) =>
       comparable(value, fact, otherMajor),
     )
-    if (isDeepStrictEqual(before, after)) continue
-    const lawful = kind === 'subscription' || (kind === 'extension' && fact === 'version')
+    const change = { source, restored, fact, before, after }
+    if (isDeepStrictEqual(before, after) || lawful.isNothing(change)) continue
     const values = {
       ...(before === undefined ? {} : { source: before }),
       ...(after === undefined ? {} : { restored: after }),
+      ...(lawful.isChange(change) ? { expected: true } : {}),
     }
-    differences.push({ kind, identity, difference: 'changed', fact, ...values, ...(lawful ? { expected: true } : {}) })
+    differences.push({ kind, identity, difference: 'changed', fact, ...values })
   }
   return differences
 }
@@ -100,9 +96,4 @@ function withoutParts(
     const whole = PARTS.includes(kind) ? relationOf(identity) : typeof table === 'string' ? table : undefined
     return difference === 'changed' || whole === undefined || !gone.has(`${difference} ${whole}`)
   })
-}
-
-/** `public."a.b"` of `public."a.b"."c.d"`. */
-function relationOf(identity: string): string {
-  return /^(?:"(?:[^"]|"")+"|[^".]+)\.(?:"(?:[^"]|"")+"|[^".]+)/.exec(identity)?.[0] ?? identity
 }

@@ -129,7 +129,9 @@ const subscriptions: StructureQuery = () => `
 
 const largeObjects: StructureQuery = () => `
   select 'large objects' as kind, 'of ' || ${roleName('lo.lomowner')} as identity,
-    jsonb_build_object('count', count(*), 'grants', (
+    jsonb_build_object('count', count(*), 'comments', (
+      select count(*) from pg_description dc join pg_largeobject_metadata each on each.oid = dc.objoid
+      where dc.classoid = 'pg_largeobject'::regclass and each.lomowner = lo.lomowner), 'grants', (
       select jsonb_object_agg(coalesce(byacl.list::text, 'default'), byacl.count)
       from (
         select ${acl('each.lomacl', 'L', 'each.lomowner')} as list, count(*) as count

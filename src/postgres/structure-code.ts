@@ -34,6 +34,13 @@ const AGGREGATE = `(
   })}
   from pg_aggregate ag where ag.aggfnoid = p.oid)`
 
+// Lists of names are spelt anew by a restore: SET … FROM CURRENT takes over what somebody else has spelt.
+const SETTINGS = sortedArray(`array(
+  select case when split_part(o, '=', 1) in ('search_path', 'temp_tablespaces', 'session_preload_libraries',
+      'local_preload_libraries', 'shared_preload_libraries', 'unix_socket_directories')
+    then regexp_replace(${unquoted('o')}, '\\s*,\\s*', ', ', 'g') else ${unquoted('o')} end
+  from unnest(p.proconfig) o)`)
+
 const functions: StructureQuery = (version) => `
   select ${FUNCTION_KIND} as kind, p.oid::regprocedure::text as identity, ${facts({
     owner: roleName('p.proowner'),
@@ -53,7 +60,7 @@ const functions: StructureQuery = (version) => `
     cost: 'p.procost',
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
-    settings: sortedArray(`array(select ${unquoted('o')} from unnest(p.proconfig) o)`),
+    settings: SETTINGS,
     aggregate: AGGREGATE,
     comment: comment('pg_proc', 'p.oid'),
     definition:

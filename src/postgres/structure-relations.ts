@@ -28,8 +28,9 @@ const RELATION_KIND = `case c.relkind
   when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
   when 'm' then 'materialized view' when 'f' then 'foreign table' end`
 
+// By name: pg_dump goes by the order in which it finds them, which is not always that of their numbers.
 const PARENTS = `(
-  select jsonb_agg(${relationName('inh.inhparent')} order by inh.inhseqno)
+  select jsonb_agg(${relationName('inh.inhparent')} order by ${relationName('inh.inhparent')} collate "C")
   from pg_inherits inh where inh.inhrelid = c.oid)`
 
 const REFERENCED_RELATIONS = `(
@@ -49,8 +50,9 @@ const PARTITION_KEY = `(
     from unnest(pt.partattrs::int2[], pt.partclass::oid[]) with ordinality k (number, class, position)))
   from pg_partitioned_table pt where pt.partrelid = c.oid)`
 
-const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o
-  where toast.oid = c.reltoastrelid)`
+// Nothing where there is no TOAST table, which is something else than one without options.
+const TOAST_OPTIONS = `(select coalesce(${sortedArray('toast.reloptions')}, '[]')
+  from pg_class toast where toast.oid = c.reltoastrelid)`
 
 const relations: StructureQuery = () => `
   select ${RELATION_KIND} as kind, ${qualified('n.nspname', 'c.relname')} as identity, ${facts({
@@ -60,7 +62,8 @@ const relations: StructureQuery = () => `
     rowSecurity: flag('c.relrowsecurity'),
     forceRowSecurity: flag('c.relforcerowsecurity'),
     replicaIdentity: "nullif(c.relreplident::text, case when c.relkind in ('r', 'p', 'm') then 'd' else 'n' end)",
-    options: sortedArray(`c.reloptions || ${TOAST_OPTIONS}`),
+    options: sortedArray('c.reloptions'),
+    toastOptions: TOAST_OPTIONS,
     accessMethod: "(select am.amname from pg_am am where am.oid = c.relam and c.relkind in ('r', 'm'))",
     ofType: 'case when c.reloftype <> 0 then format_type(c.reloftype, null) end',
     parents: PARENTS,
@@ -131,11 +134,18 @@ const columns: StructureQuery = (version) => `
   join pg_type t on t.oid = a.atttypid`
 
 // Foreign keys that a partition inherits are created anew by a restore, under names that PostgreSQL picks.
+const CONSTRAINED_COLUMN = `(select quote_ident(a.attname)
+  from pg_attribute a where a.attrelid = con.conrelid and a.attnum = con.conkey[1])`
+
+// A column has one NOT NULL at most, whose name is seldom anybody's choice, and not always kept by pg_dump.
 const constraints: StructureQuery = (version) => `
   select
-    'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity,
+    case con.contype when 'n' then 'not-null constraint' else 'constraint' end as kind,
+    coalesce(r.identity, ty.identity) || '.'
+      || case con.contype when 'n' then ${CONSTRAINED_COLUMN} else quote_ident(con.conname) end as identity,
     ${facts({
       type: 'con.contype::text',
+      name: "case when con.contype = 'n' then con.conname end",
       columns: columnNames('con.conrelid', 'con.conkey'),
       references: `case when con.contype = 'f' then ${relationName('con.confrelid')} end`,
       referencedColumns: columnNames('con.confrelid', 'con.confkey'),

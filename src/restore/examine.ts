@@ -3,7 +3,13 @@ import { type CheckResult, type Finding, statusOf } from '../base/findings.ts'
 import type { Clock } from '../base/ports.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
-import { compareInventories, type Inventory, type InventoryDifference, readInventory } from '../postgres/inventory.ts'
+import {
+  compareInventories,
+  type Inventory,
+  type InventoryDifference,
+  readInventory,
+  type SequenceFacts,
+} from '../postgres/inventory.ts'
 import { sequenceSets, type Toc } from '../postgres/toc.ts'
 import { sameFingerprint } from '../streams/fingerprint.ts'
 import { foreignViews } from './foreign-views.ts'
@@ -104,6 +110,14 @@ const VALUE_CAUSES: readonly [RegExp, string][] = [
     /^role "\d+" does not exist/,
     'A value (aclitem, regrole) names a role that was dropped: PostgreSQL itself cannot load it again. Find it on production by this number, and delete or replace it.',
   ],
+  [
+    /partition on another server$/,
+    'It is partitioned by the hash of an enum, which differs from database to database: rows would be sent to the other server. PostgreSQL itself cannot load it again; partition by list, or detach the foreign table.',
+  ],
+  [
+    /violates partition constraint/,
+    'It is partitioned by the hash of a value that holds an OID (an array or range of an enum, a regclass), which differs from database to database: PostgreSQL itself cannot load it again; partition by list, or by the hash of its text.',
+  ],
 ]
 
 function errorFindings(errors: readonly RestoreError[]): Finding[] {
@@ -169,12 +183,18 @@ function judgeSequences(toc: Toc, restored: Inventory): [Finding[], string] {
   const findings = dumped.flatMap(({ schema, name, lastValue, isCalled }): Finding[] => {
     const sequence = after.get(JSON.stringify([schema, name]))
     if (sequence && sequence.lastValue === lastValue && sequence.isCalled === isCalled) return []
-    const now = sequence ? `stands at ${sequence.lastValue}, not at ${lastValue}` : 'is not there'
+    const now = sequence
+      ? `stands at ${standing(sequence)}, not at ${standing({ lastValue, isCalled })}`
+      : 'is not there'
     return [
       { severity: 'failure', message: `sequence ${schema}.${name} ${now}`, remedy: 'See the errors of the restore.' },
     ]
   })
   return [findings, `${formatCount(dumped.length - findings.length)} of ${formatCount(dumped.length)} sequences`]
+}
+
+function standing({ lastValue, isCalled }: Pick<SequenceFacts, 'lastValue' | 'isCalled'>): string {
+  return isCalled === false ? `${lastValue} (not called yet)` : `${lastValue}`
 }
 
 function judgeStructure(source: Inventory, restored: Inventory): [Finding[], string] {
@@ -195,9 +215,11 @@ function judgeStructure(source: Inventory, restored: Inventory): [Finding[], str
   ]
 }
 
-function describeDifference({ kind, identity, difference, fact }: InventoryDifference): string {
+function describeDifference({ kind, identity, difference, fact, restored, expected }: InventoryDifference): string {
   if (difference === 'missing') return `${kind} ${identity} did not come back`
+  if (difference === 'extra' && expected) return `${kind} ${identity} is there again, as in every new database`
   if (difference === 'extra') return `${kind} ${identity} came out of nowhere`
+  if (fact === 'comment' && restored === undefined) return `${kind} ${identity} came back without its comment`
   return `${kind} ${identity} came back with another ${fact}`
 }
 

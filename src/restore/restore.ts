@@ -15,6 +15,7 @@ import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 import { analyze } from './analyze.ts'
 import { assertSameTables, fetchArchive, type LocalArchive } from './archive.ts'
+import { besideForeignLeaves } from './foreign-leaves.ts'
 import { foreignViews } from './foreign-views.ts'
 import { serverLargeObjects } from './large-objects.ts'
 import { type RestoreError, runPgRestore } from './pg-restore.ts'
@@ -54,8 +55,8 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   const { set, contents, identities, tools, temp, jobs, signal, stage } = options
   const directory = join(temp, 'restore')
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const unfilled = foreignViews(contents.inventory as Inventory)
-  const archive = await fetchArchive(set, identities, directory, signal, unfilled)
+  const inventory = contents.inventory as Inventory
+  const archive = await fetchArchive(set, identities, directory, signal, foreignViews(inventory))
   assertSameTables(contents, archive.toc)
   const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
   const rootRows = new RootRows(tableDataEntries(archive.toc))
@@ -68,7 +69,8 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
     )),
     ...(await stage('rows', 'Rows', () => {
       const load = { set, contents, identities, target, jobs, signal, toc: archive.toc }
-      return loadRows({ ...load, largeObjects: serverLargeObjects, rootRows })
+      const besideForeign = besideForeignLeaves(inventory)
+      return loadRows({ ...load, largeObjects: serverLargeObjects, rootRows, besideForeign })
     })),
     ...(await stage('post-data', 'Indexes, constraints, triggers', async () => {
       const lists = archive.postDataLists.map((list) => ({ ...pgRestore, section: 'post-data' as const, list, jobs }))

@@ -26,6 +26,8 @@ export interface LoadOptions {
   largeObjects: LargeObjectSink
   /** Told of the rows that go by, where leaves of a partition root have their columns in other orders. */
   rootRows?: RootRows
+  /** OIDs of partitions whose rows must not be loaded via their root: it may send them to another server. */
+  besideForeign?: ReadonlySet<number>
   signal: AbortSignal
 }
 
@@ -75,6 +77,9 @@ function planLoads(contents: Contents): Load[] {
   for (const [path, bytes] of bundles) loads.push({ kind: 'bundle', bytes, path })
   return loads.sort((a, b) => b.bytes - a.bytes)
 }
+
+/** Why rows are not loaded; `examine.ts` knows it by its words. */
+const REACHES_OUT = 'its rows are loaded via a partitioned table that has a partition on another server'
 
 /** One connection, and what it loads through it. */
 class Loader {
@@ -143,6 +148,11 @@ class Loader {
     expected: Fingerprint,
     alone: boolean,
   ): Promise<void> {
+    if (entry.viaPartitionRoot && this.#options.besideForeign?.has(entry.oid)) {
+      this.#refuse(`TABLE DATA ${entry.schema}.${entry.name}`, REACHES_OUT)
+      for await (const _ of rows);
+      return
+    }
     const client = await this.#connection()
     const own = `${client.escapeIdentifier(entry.schema)}.${client.escapeIdentifier(entry.name)}`
     const mayEmpty = this.#created.has(entry.oid) && !entry.viaPartitionRoot
@@ -181,9 +191,13 @@ class Loader {
   #note(subject: string, error: unknown): void {
     const failure = failureOf(error)
     if (failure !== undefined) throw failure
+    this.#refuse(subject, describeServerError(error))
+  }
+
+  #refuse(subject: string, message: string): void {
     if (this.#refused.has(subject)) return
     this.#refused.add(subject)
-    this.#errors.push({ stage: 'rows', subject, message: describeServerError(error) })
+    this.#errors.push({ stage: 'rows', subject, message })
   }
 
   async #connection(): Promise<pg.Client> {

@@ -62,12 +62,7 @@ class DirectoryStorage implements Storage {
     options.signal?.throwIfAborted()
     const context = { key, url: this.url, signal: options.signal }
     try {
-      const file = await open(path, 'r')
-      if (!(await file.stat()).isFile()) {
-        await file.close()
-        throw noObject(key, this.url)
-      }
-      return explainedStream(file, options, context)
+      return explainedStream(await openFile(path, () => noObject(key, this.url)), options, context)
     } catch (error) {
       throw explainFileError(error, context)
     }
@@ -173,6 +168,18 @@ async function createFile(path: string): Promise<FileHandle> {
   }
 }
 
+/** Opens a file for reading; what is no file rejects with `otherwise`. */
+async function openFile(path: string, otherwise: () => Error): Promise<FileHandle> {
+  const file = await open(path, 'r')
+  try {
+    if (!(await file.stat()).isFile()) throw otherwise()
+    return file
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
 /** Without this a rename may be forgotten in a power cut. Not every file system can; those do it by themselves. */
 async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r')
@@ -197,6 +204,8 @@ function explainedStream(file: FileHandle, { start, signal }: GetOptions, contex
     }
   }
   const stream = Readable.from(explained(), { objectMode: false, highWaterMark: CHUNK_BYTES })
+  // A generator that nobody has begun to read runs no `finally`: without this an early abort would leave the file open.
+  stream.once('close', () => bytes.destroy())
   return signal ? addAbortSignal(signal, stream) : stream
 }
 

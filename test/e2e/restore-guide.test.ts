@@ -1,19 +1,16 @@
-import { cp, readdir, rm, stat, symlink, truncate } from 'node:fs/promises'
+import { cp, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
-import pg from 'pg'
 import { EXAMPLE_LARGE_OBJECTS, EXAMPLE_ROWS } from '../../examples/brisa/load.ts'
-import { compareInventories, type Inventory, readInventory } from '../../src/postgres/inventory.ts'
-import { availableMajors, type TestServer } from '../support/postgres.ts'
-import { runTool, type ToolResult } from '../support/run-tool.ts'
-import { connectionOf, download, EXAMPLE_DATABASE, expectExit, Lab, readGuide } from './support.ts'
+import { availableMajors } from '../support/postgres.ts'
+import type { ToolResult } from '../support/run-tool.ts'
+import { fetchSet, Guided } from './guide.ts'
+import { expectSame } from './same-database.ts'
+import { EXAMPLE_DATABASE, expectExit, Lab } from './support.ts'
 
 /** RESTORE.md, to the letter, with nothing on the PATH but what it asks for, into a server that knows nothing of us. */
 const lab = new Lab()
 afterAll(() => lab.close(), 120_000)
-
-/** What the guide names, and what every system has. */
-const PROGRAMS = ['age', 'zstd', 'tar', 'sh', 'cat', 'mkdir', 'mktemp', 'rm']
 
 const MAJORS = availableMajors()
 const oldest = MAJORS[0] ?? 0
@@ -39,30 +36,24 @@ test.each(CASES)(
     const inputs = { 'database-url': source.url(EXAMPLE_DATABASE), ...(keys && { recipients: keys.recipient }) }
     const dump = await lab.run('action-dump', storage, inputs)
     expectExit(dump, 0)
-    const folder = await lab.directory('set')
-    await download(storage.storage, `${EXAMPLE_DATABASE}/sets/${dump.outputs['backup-id']}/`, folder)
+    const folder = await fetchSet(lab, storage, `${EXAMPLE_DATABASE}/sets/${dump.outputs['backup-id']}/`)
 
     const target = await lab.server(major, 'target')
     const roles = `select rolname, rolcanlogin, rolsuper from pg_roles where rolname like 'brisa%' order by 1`
     expect(await target.psql('postgres', roles)).toBe('')
-    const guide = await readGuide(folder)
-    const guided = new Guided(target, folder, keys && { identityFile: keys.identityFile })
+    const guided = new Guided(folder, { lab, target, database: EXAMPLE_DATABASE, identityFile: keys?.identityFile })
     try {
-      expectQuiet(await guided.run(guide.createDatabase, ['createdb']))
-      const restored = await guided.run(guide.script)
+      expectQuiet(await guided.createDatabase())
+      const restored = await guided.restore()
       expectQuiet(restored)
       expect(restored.stdout).toBe(`restored ${dump.outputs['backup-id']} into ${EXAMPLE_DATABASE}\n`)
       expect(await guided.leftOvers()).toEqual([])
 
-      const content = await source.psql(EXAMPLE_DATABASE, CONTENT)
-      expect((await target.psql(EXAMPLE_DATABASE, CONTENT)).split('\n')).toEqual(content.split('\n'))
+      const { content, settings } = await expectSame(source, target, EXAMPLE_DATABASE)
       expect(countRows(content)).toBe(EXAMPLE_ROWS)
       expect(content.match(/^large object /gm)).toHaveLength(EXAMPLE_LARGE_OBJECTS)
       expect(await target.psql('postgres', roles)).toBe(await source.psql('postgres', roles))
-      expect(await target.psql(EXAMPLE_DATABASE, SETTINGS)).toBe(await source.psql(EXAMPLE_DATABASE, SETTINGS))
-      expect(await target.psql(EXAMPLE_DATABASE, SETTINGS)).toContain('TimeZone=America/New_York')
-      const inventories = [await inventoryOf(source), await inventoryOf(target)] as const
-      expect(compareInventories(...inventories).filter(({ expected }) => !expected)).toEqual([])
+      expect(settings).toContain('TimeZone=America/New_York')
     } finally {
       await target.psql('postgres', `drop database if exists ${EXAMPLE_DATABASE}`)
       for (const role of ['brisa_app', 'brisa_owner', 'brisa_readonly']) {
@@ -83,19 +74,14 @@ test('names that are hard to quote, owners that must be superusers, settings tha
   expectExit(dump, 0)
   expectExit(await lab.run('action-restore-test', storage), 0)
 
-  const folder = await lab.directory('set')
-  await download(storage.storage, `odd/sets/${dump.outputs['backup-id']}/`, folder)
-  const guide = await readGuide(folder)
+  const folder = await fetchSet(lab, storage, `odd/sets/${dump.outputs['backup-id']}/`)
   const target = await lab.server(oldest, 'target')
-  const guided = new Guided(target, folder, { database })
-  expectQuiet(await guided.run(guide.createDatabase, ['createdb']))
-  expectQuiet(await guided.run(guide.script))
-  for (const facts of [SETTINGS, ODD_FACTS]) {
-    expect(await target.psql(database, facts)).toBe(await source.psql(database, facts))
-  }
-  expect((await target.psql(database, SETTINGS)).split('\n')).toHaveLength(5)
-  const inventories = [await inventoryOf(source, database), await inventoryOf(target, database)] as const
-  expect(compareInventories(...inventories).filter(({ expected }) => !expected)).toEqual([])
+  const guided = new Guided(folder, { lab, target, database })
+  expectQuiet(await guided.createDatabase())
+  expectQuiet(await guided.restore())
+  expect(await target.psql(database, ODD_FACTS)).toBe(await source.psql(database, ODD_FACTS))
+  const { settings } = await expectSame(source, target, database)
+  expect(settings.split('\n')).toHaveLength(5)
 }, 120_000)
 
 const ODD = `
@@ -127,9 +113,7 @@ test('a set that did not arrive whole ends the script with an error', async () =
   const storage = await lab.storage('directory')
   const dump = await lab.run('action-dump', storage, { 'database-url': source.url(EXAMPLE_DATABASE) })
   expectExit(dump, 0)
-  const whole = await lab.directory('whole')
-  await download(storage.storage, `${EXAMPLE_DATABASE}/sets/${dump.outputs['backup-id']}/`, whole)
-  const { script } = await readGuide(whole)
+  const whole = await fetchSet(lab, storage, `${EXAMPLE_DATABASE}/sets/${dump.outputs['backup-id']}/`)
   const target = await lab.server(newest, 'target')
   const largest = await largestPart(join(whole, 'database'))
   const damages: [string, RegExp, (folder: string) => Promise<unknown>][] = [
@@ -142,8 +126,8 @@ test('a set that did not arrive whole ends the script with an error', async () =
     await cp(whole, folder, { recursive: true })
     await damage(folder)
     await target.createDatabase(EXAMPLE_DATABASE)
-    const guided = new Guided(target, folder)
-    const { code, stdout, stderr } = await guided.run(script)
+    const guided = new Guided(folder, { lab, target, database: EXAMPLE_DATABASE })
+    const { code, stdout, stderr } = await guided.restore()
     expect([name, code === 0, stdout]).toEqual([name, false, ''])
     expect(stderr).toMatch(said)
     expect(await guided.leftOvers()).toEqual([])
@@ -153,87 +137,14 @@ test('a set that did not arrive whole ends the script with an error', async () =
   }
 }, 120_000)
 
-/** Runs what the guide says, in the folder of a set, as somebody who has only what the guide asks for. */
-class Guided {
-  readonly #server: TestServer
-  readonly #folder: string
-  readonly #options: { identityFile?: string; database?: string }
-  #temp = ''
-
-  constructor(server: TestServer, folder: string, options: { identityFile?: string; database?: string } = {}) {
-    this.#server = server
-    this.#folder = folder
-    this.#options = options
-  }
-
-  /** `more`: further programs of PostgreSQL, besides pg_restore. */
-  async run(script: string, more: readonly string[] = []): Promise<ToolResult> {
-    this.#temp ||= await lab.directory('tmp')
-    const bin = await lab.directory('bin')
-    for (const name of PROGRAMS) await symlink(await which(name), join(bin, name))
-    for (const name of ['pg_restore', ...more]) await symlink(join(this.#server.bin, name), join(bin, name))
-    const { identityFile, database = EXAMPLE_DATABASE } = this.#options
-    const env = {
-      PATH: bin,
-      TMPDIR: this.#temp,
-      ...connectionOf(this.#server, database),
-      ...(identityFile === undefined ? {} : { AGE_IDENTITY: identityFile }),
-    }
-    return runTool(join(bin, 'sh'), ['-c', script], env, this.#folder)
-  }
-
-  leftOvers(): Promise<string[]> {
-    return readdir(this.#temp)
-  }
-}
-
 function expectQuiet({ code, stderr }: ToolResult): void {
   expect([code, stderr]).toEqual([0, ''])
 }
-
-async function which(name: string): Promise<string> {
-  const { stdout } = await runTool('/bin/sh', ['-c', `command -v ${name}`], { PATH: process.env.PATH ?? '' })
-  if (stdout === '') throw new Error(`${name} is not installed`)
-  return stdout.trim()
-}
-
-/** Rows and a sum over their text for each table (partitions by hash at their root), large objects, sequences. */
-const CONTENT = `
-  set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set extra_float_digits = 3;
-  set bytea_output = 'hex'; set lc_monetary = 'C'; set xmloption = 'content'; set search_path = '';
-  select format(
-    'select %L, count(*), sum(hashtextextended(t::text, 0)::numeric) from %s %s t',
-    'table ' || oid::regclass, case relkind when 'p' then '' else 'only' end, oid::regclass)
-  from pg_class
-  where relnamespace::regnamespace::text in ('public', 'ops', 'reporting') and (
-    (relkind in ('r', 'm') and relispopulated and relname !~ '^notification_outbox_')
-    or relname = 'notification_outbox')
-  order by oid::regclass::text collate "C" \\gexec
-  select 'large object ' || oid, lomowner::regrole, md5(lo_get(oid)) from pg_largeobject_metadata order by oid;
-  select format('select %L, last_value, is_called from %s', 'sequence ' || seqrelid::regclass, seqrelid::regclass)
-  from pg_sequence order by seqrelid::regclass::text collate "C" \\gexec`
-
-const SETTINGS = `
-  select coalesce(r.rolname, '-'), setting from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
-  left join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) setting
-  where d.datname = current_database() order by 1, 2`
 
 /** Of the tables; what a materialized view shows are rows of others. */
 function countRows(content: string): number {
   const counts = [...content.matchAll(/^table (?!reporting\.)[^|]*\|(\d+)\|/gm)].map(([, count]) => Number(count))
   return counts.reduce((sum, count) => sum + count, 0)
-}
-
-async function inventoryOf(server: TestServer, database = EXAMPLE_DATABASE): Promise<Inventory> {
-  const { port, password } = server
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database })
-  await client.connect()
-  try {
-    await client.query('begin isolation level repeatable read read only')
-    return await readInventory(client)
-  } finally {
-    await client.end()
-  }
 }
 
 async function largestPart(folder: string): Promise<string> {

@@ -20,7 +20,7 @@ export async function runFixtures(
   await server.psql(database, [...sets, ...texts].join('\n'))
 }
 
-const FILES = ['gauntlet', 'names', 'values', 'tables', 'code', 'settings']
+const FILES = ['gauntlet', 'names', 'values', 'tables', 'code', 'kinds']
 
 const EXTENSION = `
   create table @extschema@.gauntlet_config (k text primary key, v text);
@@ -66,35 +66,6 @@ async function writeExtension(folder: string): Promise<TestExtension> {
   return { name, remove: async () => void (await Promise.all([rm(control), rm(script)])) }
 }
 
-/**
- * Everything that psql can say of a database's content, a line each: rows and a sum over them for each table (its columns
- * by name; partitions at their root, for which leaf a row is in may change), large objects, sequences.
- */
-export const CONTENT = `
-  set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set extra_float_digits = 3;
-  set bytea_output = 'hex'; set lc_monetary = 'C'; set xmloption = 'content'; set search_path = ''; set jit = off;
-  set row_security = off; set quote_all_identifiers = off; set max_parallel_workers_per_gather = 0; set statement_timeout = 0;
-  select format(
-    'select %L, count(*), sum(pg_catalog.hashtextextended(row(%s)::text, 0)::numeric) from %s %s t',
-    'table ' || c.oid::regclass, (
-      select string_agg('t.' || quote_ident(attname), ', ' order by attname collate "C") from pg_attribute
-      where attrelid = c.oid and attnum > 0 and not attisdropped
-    ), case when relkind = 'p' then '' else 'only' end, c.oid::regclass)
-  from pg_class c
-  where relnamespace::regnamespace::text !~ '^(pg_|information_schema)' and relkind in ('r', 'm', 'p')
-    and relispopulated and (not relispartition or relname = 'with_far_near') and relname <> 'with_far'
-  order by c.oid::regclass::text collate "C" \\gexec
-  select 'large object ' || oid, lomowner::regrole, lomacl::text is null, md5(lo_get(oid)), obj_description(oid, 'pg_largeobject')
-  from pg_largeobject_metadata order by oid;
-  select format('select %L, last_value, is_called from %s', 'sequence ' || seqrelid::regclass, seqrelid::regclass)
-  from pg_sequence order by seqrelid::regclass::text collate "C" \\gexec`
-
-/** Of all databases of the server. */
-export const SETTINGS = `
-  select coalesce(r.rolname, '-'), setting from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
-  left join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) setting
-  where d.datname = current_database() order by 1, 2`
-
 /** The gauntlet's servers: one for each major, built when it is first asked for. */
 export class Gauntlets {
   readonly #servers = new Map<number, Promise<TestServer>>()
@@ -114,7 +85,8 @@ export class Gauntlets {
     const extension = await installExtension(server)
     this.#endings.push(extension.remove)
     await server.createDatabase(GAUNTLET_DATABASE)
-    await runFixtures(server, GAUNTLET_DATABASE, FILES, { extension: extension.name })
+    const files = [...FILES, ...(major >= 18 ? ['postgres-18'] : []), 'settings']
+    await runFixtures(server, GAUNTLET_DATABASE, files, { extension: extension.name })
     return server
   }
 

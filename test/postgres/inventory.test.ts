@@ -361,7 +361,7 @@ test('another major version is no difference by itself', () => {
   const old = inventory('16.15', [table(['a=DELETE,SELECT/o', 'b=SELECT*/o'])])
   const recent = inventory('18.6', [
     table(['a=DELETE,MAINTAIN,SELECT/o', 'b=SELECT*/o']),
-    { kind: 'constraint', identity: 'public.t.a_not_null', facts: { type: 'n' } },
+    { kind: 'not-null constraint', identity: 'public.t.a', facts: { name: 't_a_not_null' } },
   ])
   expect(compareInventories(old, recent).filter((difference) => !difference.expected)).toEqual([])
 })

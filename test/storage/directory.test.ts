@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readlink, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
@@ -73,6 +73,44 @@ test('a file where a folder should be, and the other way round', async () => {
   expect(await storage.head('f')).toBeUndefined()
   expect(await storage.head('a/b')).toBeUndefined()
 })
+
+test('a read that is broken off leaves no file open, at whatever moment', async () => {
+  await storage.put('part', Buffer.alloc(3 << 20))
+  const aborted = new Error('aborted')
+  const endings: ((abort: AbortController) => Promise<unknown>)[] = [
+    async ({ signal }) => (await storage.get('part', { signal })).destroy(),
+    async (abort) => {
+      const opening = storage.get('part', { signal: abort.signal })
+      abort.abort(aborted)
+      for await (const _ of await opening);
+    },
+    async (abort) => {
+      const stream = await storage.get('part', { signal: abort.signal })
+      abort.abort(aborted)
+      for await (const _ of stream);
+    },
+    async (abort) => {
+      for await (const _ of await storage.get('part', { signal: abort.signal })) abort.abort(aborted)
+    },
+    async ({ signal }) => {
+      for await (const _ of await storage.get('part', { signal })) break
+    },
+  ]
+  for (const end of endings) {
+    await end(new AbortController()).catch(() => undefined)
+    for (let tries = 0; (await openFiles(directory)) > 0; tries += 1) {
+      if (tries === 1000) throw new Error('the file is still open')
+      await systemClock.sleep(10)
+    }
+  }
+})
+
+/** How many files below `folder` this process has open. */
+async function openFiles(folder: string): Promise<number> {
+  const descriptors = await readdir('/proc/self/fd')
+  const paths = await Promise.all(descriptors.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')))
+  return paths.filter((path) => path.startsWith(folder)).length
+}
 
 test('a full disk is named as such', async () => {
   // The one file that is always full.
