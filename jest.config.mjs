@@ -11,6 +11,7 @@ export default {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   maxWorkers: 2,
-  testTimeout: 60_000,
+  // For a hopeless wait, not for a slow machine.
+  testTimeout: 240_000,
   reporters: ['default', '<rootDir>/scripts/lib/no-skips-reporter.mjs'],
 }

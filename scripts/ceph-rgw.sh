@@ -3,11 +3,13 @@
 # uploads, versions, Object Lock and real signature checks, so a test that passes has convinced more than a mock.
 #
 #   ceph-rgw.sh start DIRECTORY [PORT]   DIRECTORY must not exist or be empty; free ports are found; takes about 12 s.
-#                                        Prints the endpoint. Access key "lifeboat", secret key "lifeboat-secret".
+#                                        Prints the endpoint. Access key "lifeboat", secret key "lifeboat-secret"; and
+#                                        a user "guest" (guest, guest-secret), who may what a bucket's policy lets him.
 #   ceph-rgw.sh stop DIRECTORY           stops what start started, by process id, and removes DIRECTORY
 #
 # Exit code 3: programs are missing; the message says how to install them.
 set -euo pipefail
+export LC_ALL=C
 
 usage() {
   echo 'usage: ceph-rgw.sh start DIRECTORY [PORT] | stop DIRECTORY' >&2
@@ -27,11 +29,12 @@ require_programs() {
   fi
 }
 
-# A port that nobody listens on right now; connecting to it must fail.
+# A port that nobody listens on right now (connecting to it must fail), other than the one given.
 free_port() {
   local port
   while true; do
     port=$((20000 + RANDOM % 12000))
+    [ "$port" != "${1:-}" ] || continue
     (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null || break
   done
   echo "$port"
@@ -84,8 +87,23 @@ tell_monitor() {
   return 1
 }
 
+# The gateway lives, and it is the one that answers: its port may have been taken by another program meanwhile.
+wait_for_gateway() {
+  local attempt
+  for attempt in {1..180}; do
+    if ours "$(cat "$directory/run/client.rgw.a.pid" 2> /dev/null)"; then
+      if curl --silent --fail "http://127.0.0.1:$port/" | grep -q ListAllMyBucketsResult; then return; fi
+    elif [ "$attempt" -gt 20 ]; then
+      break
+    fi
+    sleep 1
+  done
+  echo 'the gateway does not answer'
+  return 1
+}
+
 start_daemons() {
-  local configuration=(-c "$directory/ceph.conf") disk
+  local configuration=(-c "$directory/ceph.conf") disk user
   # The cluster knows its disk by this id: the storage daemon is refused if it brings another one.
   disk=$(cat /proc/sys/kernel/random/uuid)
   monmaptool --create --fsid "$cluster" --addv a "[v1:127.0.0.1:$monitor_port]" "$directory/monmap"
@@ -97,9 +115,11 @@ start_daemons() {
   ceph-osd "${configuration[@]}" -i 0 --mkfs --osd-uuid "$disk"
   ceph-osd "${configuration[@]}" -i 0
   radosgw "${configuration[@]}" -n client.rgw.a
-  curl --silent --show-error --fail --retry 60 --retry-delay 1 --retry-connrefused "http://127.0.0.1:$port/"
-  timeout 60 radosgw-admin "${configuration[@]}" user create --uid=lifeboat --display-name=lifeboat \
-    --access-key=lifeboat --secret-key=lifeboat-secret
+  wait_for_gateway
+  for user in lifeboat guest; do
+    timeout 180 radosgw-admin "${configuration[@]}" user create --uid=$user --display-name=$user \
+      --access-key=$user --secret-key=$user-secret
+  done
 }
 
 start() {
@@ -110,30 +130,52 @@ start() {
     exit 2
   fi
   directory=$(cd "$directory" && pwd)
+  # On its own, so that a Ctrl-C does not reach it.
+  if [ -n "${CEPH_OWNER:-}" ]; then setsid "$0" guard "$directory" "$CEPH_OWNER" > /dev/null 2>&1 < /dev/null & fi
+  local attempt status log
+  for attempt in 1 2 3; do
+    # In a condition bash would go on after a command that failed.
+    set +e
+    try_start "$1"
+    status=$?
+    set -e
+    if [ "$status" -eq 0 ]; then
+      echo "http://127.0.0.1:$port"
+      return
+    fi
+    log=$(tail -n 20 "$directory/log/start.log")
+    # Somebody else may have taken a port between the look and the daemon.
+    [ -z "$1" ] && grep -rqs 'Address already in use' "$directory/log" || break
+    stop
+    mkdir -p "$directory"
+  done
+  echo 'Ceph did not start:' >&2
+  echo "$log" >&2
+  stop
+  exit 1
+}
+
+try_start() {
   mkdir "$directory"/{mon,osd,run,log}
-  port=$1
-  [ -n "$port" ] || port=$(free_port)
-  monitor_port=$(free_port)
+  port=${1:-$(free_port)}
+  monitor_port=$(free_port "$port")
   cluster=$(cat /proc/sys/kernel/random/uuid)
   write_configuration
-  # In a condition bash would go on after a command that failed.
-  local status
-  set +e
-  (set -e; start_daemons) > "$directory/log/start.log" 2>&1
-  status=$?
-  set -e
-  if [ "$status" -ne 0 ]; then
-    echo 'Ceph did not start:' >&2
-    tail -n 20 "$directory/log/start.log" >&2
-    stop
-    exit 1
-  fi
-  echo "http://127.0.0.1:$port"
+  (
+    set -e
+    start_daemons
+  ) > "$directory/log/start.log" 2>&1
+}
+
+# Waits for the end of the owner, or of the service; between two attempts to start it there is no directory.
+guard() {
+  while kill -0 "$1" 2> /dev/null && { [ -d "$directory" ] || { sleep 5; [ -d "$directory" ]; }; }; do sleep 2; done
+  stop
 }
 
 # Only processes that still run with this directory's configuration: a process id may have been given to another.
 ours() {
-  tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -qF -- "-c $directory/ceph.conf"
+  [ -n "$1" ] && tr '\0' ' ' 2> /dev/null < "/proc/$1/cmdline" | grep -qF -- "-c $directory/ceph.conf"
 }
 
 stop() {
@@ -155,5 +197,6 @@ directory=$2
 case $1 in
   start) start "${3:-}" ;;
   stop) stop ;;
+  guard) guard "$3" ;;
   *) usage ;;
 esac

@@ -38227,7 +38227,7 @@ function readBackupInputs(inputs) {
 function readStorage(inputs) {
     const value = inputs.optional('storage');
     if (value === undefined)
-        inputs.reject('storage', 'is missing', STORAGE_ACCEPTED);
+        inputs.reject('storage', 'is missing', `${STORAGE_ACCEPTED} (a missing secret or variable is empty)`);
     else if (/[@?]/.test(value)) {
         // Perhaps credentials: nothing of it is shown.
         inputs.reject('storage', 'holds credentials or options', `${STORAGE_ACCEPTED}; credentials in the AWS_* variables`);
@@ -38391,8 +38391,8 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8937);
 /* harmony import */ var _base_version_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(2301);
-/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(9158);
-/* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(5206);
+/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(3131);
+/* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2381);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2357);
 /* harmony import */ var _postgres_connection_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(7613);
 /* harmony import */ var _postgres_database_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8462);
@@ -39452,12 +39452,7 @@ class DirectoryStorage {
         options.signal?.throwIfAborted();
         const context = { key, url: this.url, signal: options.signal };
         try {
-            const file = await (0,promises_.open)(path, 'r');
-            if (!(await file.stat()).isFile()) {
-                await file.close();
-                throw noObject(key, this.url);
-            }
-            return explainedStream(file, options, context);
+            return explainedStream(await openFile(path, () => noObject(key, this.url)), options, context);
         }
         catch (error) {
             throw explainFileError(error, context);
@@ -39564,6 +39559,19 @@ async function createFile(path) {
         }
     }
 }
+/** Opens a file for reading; what is no file rejects with `otherwise`. */
+async function openFile(path, otherwise) {
+    const file = await (0,promises_.open)(path, 'r');
+    try {
+        if (!(await file.stat()).isFile())
+            throw otherwise();
+        return file;
+    }
+    catch (error) {
+        await file.close();
+        throw error;
+    }
+}
 /** Without this a rename may be forgotten in a power cut. Not every file system can; those do it by themselves. */
 async function syncDirectory(directory) {
     const handle = await (0,promises_.open)(directory, 'r');
@@ -39592,6 +39600,8 @@ function explainedStream(file, { start, signal }, context) {
         }
     }
     const stream = external_node_stream_.Readable.from(explained(), { objectMode: false, highWaterMark: CHUNK_BYTES });
+    // A generator that nobody has begun to read runs no `finally`: without this an early abort would leave the file open.
+    stream.once('close', () => bytes.destroy());
     return signal ? (0,external_node_stream_.addAbortSignal)(signal, stream) : stream;
 }
 function cannotLock(url) {
@@ -39713,7 +39723,7 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
     }
     catch (thrown) {
         // Whatever a cancelled run ends with is a consequence of that.
-        const error = runner.signal.aborted ? runner.signal.reason : thrown;
+        const error = runner.signal.aborted ? runner.signal.reason : asFullDisk(thrown);
         report.verdict = verdictOn(error);
         if (error instanceof errors/* LifeboatError */.H3) {
             report.error = { code: error.code, message: error.message, remedy: error.remedy };
@@ -39729,6 +39739,13 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
         publishReport(runner, report);
     }
     return report.verdict;
+}
+/** The storage explains its own errors; what else a run writes lies in RUNNER_TEMP. */
+function asFullDisk(error) {
+    const code = error instanceof errors/* LifeboatError */.H3 ? undefined : (0,errors/* codeOf */.$N)(error);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT')
+        return error;
+    return new errors/* LifeboatError */.H3('runner-full', `No space is left in RUNNER_TEMP, where this action keeps what it works on (${code})`, 'Free disk space on the runner, or let the job run on one with a larger disk.', { cause: error });
 }
 function publishReport(runner, report) {
     const redacted = runner.redact(report);
@@ -40051,7 +40068,7 @@ const VERSION = '0.1.0';
 
 /***/ }),
 
-/***/ 9158:
+/***/ 3131:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40833,7 +40850,9 @@ const subscriptions = () => `
   where s.subdbid = (select d.oid from pg_database d where d.datname = current_database())`;
 const largeObjects = () => `
   select 'large objects' as kind, 'of ' || ${(0,structure_sql/* roleName */.S3)('lo.lomowner')} as identity,
-    jsonb_build_object('count', count(*), 'grants', (
+    jsonb_build_object('count', count(*), 'comments', (
+      select count(*) from pg_description dc join pg_largeobject_metadata each on each.oid = dc.objoid
+      where dc.classoid = 'pg_largeobject'::regclass and each.lomowner = lo.lomowner), 'grants', (
       select jsonb_object_agg(coalesce(byacl.list::text, 'default'), byacl.count)
       from (
         select ${(0,structure_sql/* acl */.BL)('each.lomacl', 'L', 'each.lomowner')} as list, count(*) as count
@@ -40871,6 +40890,12 @@ const AGGREGATE = `(
     sort: "nullif(ag.aggsortop::regoperator::text, '0')",
 })}
   from pg_aggregate ag where ag.aggfnoid = p.oid)`;
+// Lists of names are spelt anew by a restore: SET … FROM CURRENT takes over what somebody else has spelt.
+const SETTINGS = (0,structure_sql/* sortedArray */.ZA)(`array(
+  select case when split_part(o, '=', 1) in ('search_path', 'temp_tablespaces', 'session_preload_libraries',
+      'local_preload_libraries', 'shared_preload_libraries', 'unix_socket_directories')
+    then regexp_replace(${(0,structure_sql/* unquoted */.qZ)('o')}, '\\s*,\\s*', ', ', 'g') else ${(0,structure_sql/* unquoted */.qZ)('o')} end
+  from unnest(p.proconfig) o)`);
 const functions = (version) => `
   select ${FUNCTION_KIND} as kind, p.oid::regprocedure::text as identity, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('p.proowner'),
@@ -40890,7 +40915,7 @@ const functions = (version) => `
     cost: 'p.procost',
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
-    settings: (0,structure_sql/* sortedArray */.ZA)(`array(select ${(0,structure_sql/* unquoted */.qZ)('o')} from unnest(p.proconfig) o)`),
+    settings: SETTINGS,
     aggregate: AGGREGATE,
     comment: (0,structure_sql/* comment */.Im)('pg_proc', 'p.oid'),
     definition: version >= 140000
@@ -41114,8 +41139,9 @@ function userRelations(kinds) {
 const RELATION_KIND = `case c.relkind
   when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
   when 'm' then 'materialized view' when 'f' then 'foreign table' end`;
+// By name: pg_dump goes by the order in which it finds them, which is not always that of their numbers.
 const PARENTS = `(
-  select jsonb_agg(${(0,structure_sql/* relationName */.CJ)('inh.inhparent')} order by inh.inhseqno)
+  select jsonb_agg(${(0,structure_sql/* relationName */.CJ)('inh.inhparent')} order by ${(0,structure_sql/* relationName */.CJ)('inh.inhparent')} collate "C")
   from pg_inherits inh where inh.inhrelid = c.oid)`;
 const REFERENCED_RELATIONS = `(
   select jsonb_agg(distinct ${(0,structure_sql/* relationName */.CJ)('dep.refobjid')})
@@ -41132,8 +41158,9 @@ const PARTITION_KEY = `(
       order by k.position)
     from unnest(pt.partattrs::int2[], pt.partclass::oid[]) with ordinality k (number, class, position)))
   from pg_partitioned_table pt where pt.partrelid = c.oid)`;
-const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o
-  where toast.oid = c.reltoastrelid)`;
+// Nothing where there is no TOAST table, which is something else than one without options.
+const TOAST_OPTIONS = `(select coalesce(${(0,structure_sql/* sortedArray */.ZA)('toast.reloptions')}, '[]')
+  from pg_class toast where toast.oid = c.reltoastrelid)`;
 const relations = () => `
   select ${RELATION_KIND} as kind, ${(0,structure_sql/* qualified */.LX)('n.nspname', 'c.relname')} as identity, ${(0,structure_sql/* facts */.Ix)({
     owner: (0,structure_sql/* roleName */.S3)('c.relowner'),
@@ -41142,7 +41169,8 @@ const relations = () => `
     rowSecurity: (0,structure_sql/* flag */.Jt)('c.relrowsecurity'),
     forceRowSecurity: (0,structure_sql/* flag */.Jt)('c.relforcerowsecurity'),
     replicaIdentity: "nullif(c.relreplident::text, case when c.relkind in ('r', 'p', 'm') then 'd' else 'n' end)",
-    options: (0,structure_sql/* sortedArray */.ZA)(`c.reloptions || ${TOAST_OPTIONS}`),
+    options: (0,structure_sql/* sortedArray */.ZA)('c.reloptions'),
+    toastOptions: TOAST_OPTIONS,
     accessMethod: "(select am.amname from pg_am am where am.oid = c.relam and c.relkind in ('r', 'm'))",
     ofType: 'case when c.reloftype <> 0 then format_type(c.reloftype, null) end',
     parents: PARENTS,
@@ -41209,11 +41237,17 @@ const columns = (version) => `
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   join pg_type t on t.oid = a.atttypid`;
 // Foreign keys that a partition inherits are created anew by a restore, under names that PostgreSQL picks.
+const CONSTRAINED_COLUMN = `(select quote_ident(a.attname)
+  from pg_attribute a where a.attrelid = con.conrelid and a.attnum = con.conkey[1])`;
+// A column has one NOT NULL at most, whose name is seldom anybody's choice, and not always kept by pg_dump.
 const constraints = (version) => `
   select
-    'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity,
+    case con.contype when 'n' then 'not-null constraint' else 'constraint' end as kind,
+    coalesce(r.identity, ty.identity) || '.'
+      || case con.contype when 'n' then ${CONSTRAINED_COLUMN} else quote_ident(con.conname) end as identity,
     ${(0,structure_sql/* facts */.Ix)({
     type: 'con.contype::text',
+    name: "case when con.contype = 'n' then con.conname end",
     columns: (0,structure_sql/* columnNames */.lo)('con.conrelid', 'con.conkey'),
     references: `case when con.contype = 'f' then ${(0,structure_sql/* relationName */.CJ)('con.confrelid')} end`,
     referencedColumns: (0,structure_sql/* columnNames */.lo)('con.confrelid', 'con.confkey'),
@@ -41373,8 +41407,9 @@ function byKindAndIdentity(a, b) {
 var external_node_util_ = __nccwpck_require__(7975);
 ;// CONCATENATED MODULE: ./src/postgres/inventory-compare.ts
 
+
 /** Things that are named `<relation>.<name>` and vanish with their relation. */
-const PARTS = (/* unused pure expression or super */ null && (['column', 'constraint', 'trigger', 'rule', 'policy']));
+const PARTS = (/* unused pure expression or super */ null && (['column', 'constraint', 'not-null constraint', 'trigger', 'rule', 'policy']));
 /**
  * The differences between two inventories, by identity and by fact. What a restore changes lawfully is either left out
  * (OIDs, sizes, file numbers, sequence values, the database itself) or marked `expected`: another version of an
@@ -41384,17 +41419,18 @@ function compareInventories(source, restored, options = {}) {
     const otherMajor = majorOf(source.serverVersion) !== majorOf(restored.serverVersion);
     const before = index(source.objects);
     const after = index(restored.objects);
+    const lawful = new Lawful(before, otherMajor);
     const differences = [];
     for (const [key, object] of before) {
         const counterpart = after.get(key);
         if (counterpart === undefined)
-            differences.push(absent(object, 'missing', otherMajor));
+            differences.push(absent(object, 'missing', lawful));
         else
-            differences.push(...compareFacts(object, counterpart, { ...options, otherMajor }));
+            differences.push(...compareFacts(object, counterpart, { ...options, otherMajor, lawful }));
     }
     for (const [key, object] of after) {
         if (!before.has(key))
-            differences.push(absent(object, 'extra', otherMajor));
+            differences.push(absent(object, 'extra', lawful));
     }
     return withoutParts(differences, new Map([...after, ...before]));
 }
@@ -41404,18 +41440,11 @@ function majorOf(version) {
 function index(objects) {
     return new Map(objects.map((object) => [`${object.kind} ${object.identity}`, object]));
 }
-function absent(object, difference, otherMajor) {
-    const { kind, identity, facts } = object;
-    const lawful = 
-    // A restore into a rehearsal leaves subscriptions out, and pg_dump saves them for superusers only.
-    kind === 'subscription' ||
-        // pg_dump leaves out an index that a failed CREATE INDEX CONCURRENTLY left behind.
-        (kind === 'index' && difference === 'missing' && facts.invalid === true && facts.partitioned !== true) ||
-        // NOT NULL became a constraint with a name in PostgreSQL 18.
-        (kind === 'constraint' && facts.type === 'n' && otherMajor);
-    return { kind, identity, difference, ...(lawful ? { expected: true } : {}) };
+function absent(object, difference, lawful) {
+    const { kind, identity } = object;
+    return { kind, identity, difference, ...(lawful.isAbsence(object, difference) ? { expected: true } : {}) };
 }
-function compareFacts(source, restored, { definitions, otherMajor }) {
+function compareFacts(source, restored, { definitions, otherMajor, lawful }) {
     const { kind, identity } = source;
     const names = [...new Set([...Object.keys(source.facts), ...Object.keys(restored.facts)])].sort();
     const differences = [];
@@ -41423,14 +41452,15 @@ function compareFacts(source, restored, { definitions, otherMajor }) {
         if (fact === 'definition' && !definitions)
             continue;
         const [before, after] = [source.facts[fact], restored.facts[fact]].map((value) => comparable(value, fact, otherMajor));
-        if (isDeepStrictEqual(before, after))
+        const change = { source, restored, fact, before, after };
+        if (isDeepStrictEqual(before, after) || lawful.isNothing(change))
             continue;
-        const lawful = kind === 'subscription' || (kind === 'extension' && fact === 'version');
         const values = {
             ...(before === undefined ? {} : { source: before }),
             ...(after === undefined ? {} : { restored: after }),
+            ...(lawful.isChange(change) ? { expected: true } : {}),
         };
-        differences.push({ kind, identity, difference: 'changed', fact, ...values, ...(lawful ? { expected: true } : {}) });
+        differences.push({ kind, identity, difference: 'changed', fact, ...values });
     }
     return differences;
 }
@@ -41451,10 +41481,6 @@ function withoutParts(differences, objects) {
         const whole = PARTS.includes(kind) ? relationOf(identity) : typeof table === 'string' ? table : undefined;
         return difference === 'changed' || whole === undefined || !gone.has(`${difference} ${whole}`);
     });
-}
-/** `public."a.b"` of `public."a.b"."c.d"`. */
-function relationOf(identity) {
-    return /^(?:"(?:[^"]|"")+"|[^".]+)\.(?:"(?:[^"]|"")+"|[^".]+)/.exec(identity)?.[0] ?? identity;
 }
 
 ;// CONCATENATED MODULE: ./src/postgres/inventory.ts
@@ -41563,7 +41589,145 @@ async function readNames(client, query) {
     return rows.map((row) => row.name);
 }
 
+;// CONCATENATED MODULE: ./src/dump/diagnoses.ts
+/** Somebody waits for a table exclusively, and whoever comes later queues behind: giving way lets both go on. */
+const LOCKED_OUT = {
+    code: 'locked-out',
+    remedy: 'Dump when the migration is over, or let both share a `concurrency` group; lock_timeout in migrations keeps others from waiting behind them.',
+};
+/** A migration changed or dropped something that is not locked (a view, a function) while it was being described. */
+const SCHEMA_CHANGED = {
+    code: 'schema-changed',
+    /** These are never translated. */
+    words: /cache lookup failed|could not open relation with OID/,
+    remedy: 'Dump when no migration is running, or let the deployment and the dump share a `concurrency` group.',
+};
+/** The standby had to take in changes of the primary that this dump stood in the way of. */
+const STANDBY_CONFLICT = {
+    code: 'standby-conflict',
+    remedy: 'Set hot_standby_feedback = on at the standby, or raise its max_standby_streaming_delay (max_standby_archive_delay where it replays an archive) beyond the length of a dump; or dump from the primary.',
+};
+/** The server’s words for it, whether it cancels a statement or ends an idle session. */
+const CONFLICT_WORDS = /conflict with recovery/;
+/** Known ends of pg_dump, by its words and the server's; the tool's own are never translated. */
+const DIAGNOSES = [
+    [/row-level security/, { remedy: 'Let the backup role bypass row security: ALTER ROLE … BYPASSRLS (as superuser).' }],
+    [
+        /permission denied/,
+        {
+            remedy: 'Grant the backup role what it lacks: GRANT pg_read_all_data TO … ; large objects need their owner or a superuser.',
+        },
+    ],
+    [/version mismatch/, { remedy: 'Install the client tools of the server’s major version (postgresql-client-N).' }],
+    [CONFLICT_WORDS, STANDBY_CONFLICT],
+    [/could not obtain lock|lock timeout|deadlock detected/, LOCKED_OUT],
+    [SCHEMA_CHANGED.words, SCHEMA_CHANGED],
+    [/No space left on device/, { remedy: 'Free disk space on the runner, or lower `spool-limit`.' }],
+    [
+        /no matching (tables|schemas) were found/,
+        { remedy: 'Correct the patterns in `tables`: names with capitals need double quotes.' },
+    ],
+    [
+        /invalid snapshot identifier/,
+        { remedy: 'Use a direct connection: a pooler between runner and server gives each connection another session.' },
+    ],
+    [
+        /invalid memory alloc|out of memory/,
+        {
+            remedy: 'A value is larger than pg_dump can write as text (about 500 MB): shrink it, or move it out of the database.',
+        },
+    ],
+    [
+        /out of shared memory|max_locks_per_transaction/,
+        {
+            remedy: 'Raise max_locks_per_transaction on the server (ALTER SYSTEM SET max_locks_per_transaction = …; then restart it).',
+        },
+    ],
+    [
+        /server closed the connection|terminating connection|connection to server was lost/,
+        { remedy: 'Look at the server’s log for a restart, a failover or a cancelled backend; then dump again.' },
+    ],
+    [
+        /too many clients|remaining connection slots/,
+        { remedy: 'Lower `jobs`, or raise max_connections: a dump takes jobs + 2 connections.' },
+    ],
+];
+/**
+ * What pg_dump's standard error amounts to; `text` is it without values. What ended a LOCK TABLE and is nothing else that
+ * is known is pg_dump's `--lock-wait-timeout`, a statement_timeout in the server's language.
+ */
+function diagnose(stderr, text) {
+    const known = DIAGNOSES.find(([pattern]) => pattern.test(text))?.[1];
+    if (known !== undefined)
+        return known;
+    return /^pg_dump: (?:detail|error): query was: LOCK TABLE/im.test(stderr) ? LOCKED_OUT : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/dump/table-locks.ts
+
+
+const LOCKS_PER_STATEMENT = 500;
+/** What `isDumped` will say of the inventory, asked before there is a snapshot to read an inventory in. */
+async function lockableTables(client) {
+    const { rows } = await client.query(`
+    select c.oid, format('%I.%I', n.nspname, c.relname) as identity
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+      and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'
+      and (c.oid in (select unnest(extconfig) from pg_extension)
+        or not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
+    order by c.oid`);
+    return rows;
+}
+/**
+ * Locks them for reading in the client's transaction. False if a table is gone, or if waiting for one closed a circle.
+ * Errors: `locked`, `too-many-tables`.
+ */
+async function lockTables(client, tables, lockWaitSeconds) {
+    for (let start = 0; start < tables.length; start += LOCKS_PER_STATEMENT) {
+        const names = tables.slice(start, start + LOCKS_PER_STATEMENT).map(({ identity }) => `only ${identity}`);
+        try {
+            await client.query(`lock table ${names.join(', ')} in access share mode`);
+        }
+        catch (error) {
+            const code = (0,errors/* codeOf */.$N)(error);
+            // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made.
+            // deadlock_detected: a migration holds one of the tables and wants another one that is locked here.
+            if (code === '42P01' || code === '3F000' || code === '42809' || code === '40P01')
+                return false;
+            if (code === '55P03')
+                throw await lockedError(client, lockWaitSeconds);
+            if (code === '53200')
+                throw tooManyTables(tables.length);
+            throw error;
+        }
+    }
+    return true;
+}
+/** That a lock was not to be had, after the statement that waited for it failed: ends the transaction to ask who has it. */
+async function lockedError(client, lockWaitSeconds) {
+    await client.query('rollback');
+    const locks = await describeExclusiveLocks(client);
+    return new errors/* LifeboatError */.H3('locked', `A table could not be locked for reading within ${(0,units/* formatDuration */.a3)(lockWaitSeconds)}${locks.length === 0 ? '' : `: ${locks.join(', ')}`}`, 'Wait for the migration or VACUUM FULL that holds the lock to end, or raise `lock-wait-timeout`.');
+}
+/** Who in this database holds a relation exclusively, or waits to: a clause each, at most three, those that wait last. */
+async function describeExclusiveLocks(client) {
+    const { rows } = await client.query(`
+    select a.pid, coalesce(nullif(a.application_name, ''), 'an unnamed application') as application,
+      l.relation::regclass::text as relation, l.granted
+    from pg_locks l join pg_stat_activity a using (pid)
+    where l.mode = 'AccessExclusiveLock' and l.locktype = 'relation'
+      and l.database = (select oid from pg_database where datname = current_database())
+    order by l.granted desc, a.pid, l.relation
+    limit 3`);
+    return rows.map(({ pid, application, relation, granted }) => `${relation} is ${granted ? 'locked exclusively' : 'wanted exclusively'} by process ${pid} (${application})`);
+}
+function tooManyTables(count) {
+    return new errors/* LifeboatError */.H3('too-many-tables', `The server has no room in shared memory for locks on ${(0,units/* formatCount */.B4)(count)} tables`, 'Raise max_locks_per_transaction on the server (ALTER SYSTEM SET max_locks_per_transaction = …; then restart it).');
+}
+
 ;// CONCATENATED MODULE: ./src/dump/snapshot.ts
+
 
 
 
@@ -41571,15 +41735,18 @@ async function readNames(client, query) {
 const PING_MS = 30_000;
 /** How long a connection that may be dead is waited for when it is ended. */
 const END_MS = 2_000;
-const LOCKS_PER_STATEMENT = 500;
 const ATTEMPTS = 5;
+/** deadlock_detected, undefined_table, invalid_schema_name */
+const OVERTAKEN = ['40P01', '42P01', '3F000'];
 /**
  * Locks every table that a dump reads, then exports the snapshot. The other order loses data: a TRUNCATE or an ALTER
  * TABLE … TYPE that commits between the snapshot and pg_dump's own locks leaves the table empty in the dump, exit code 0
- * (tried on 15, 17 and 18). A table that comes or goes meanwhile starts the attempt anew.
+ * (tried on 15, 17 and 18). A table that comes or goes meanwhile, or a view that is dropped while it is read, starts the
+ * attempt anew.
  *
  * Errors: `locked` when a lock is not to be had within `lockWaitSeconds`, `too-many-tables` when the server has no room for
- * so many locks, `tables-change` when tables keep coming and going, `snapshot-lost`; the signal's reason.
+ * so many locks, `tables-change` when tables keep coming and going, `snapshot-lost`, `standby-conflict`; the signal's
+ * reason.
  */
 async function holdSnapshot(options) {
     const { database, clock, signal } = options;
@@ -41612,9 +41779,13 @@ async function tryToHold(client, options) {
         return undefined;
     const facts = await exportSnapshot(client);
     const inventory = await readInventory(client).catch(async (error) => {
+        if (isOvertaken(error))
+            return undefined;
         // The size of a materialized view is asked for, which waits for its REFRESH.
         throw (0,errors/* codeOf */.$N)(error) === '55P03' ? await lockedError(client, lockWaitSeconds) : error;
     });
+    if (inventory === undefined)
+        return undefined;
     const locked = new Set(wanted.map(({ oid }) => oid));
     if (inventory.tables.some((table) => isDumped(table) && !locked.has(table.oid)))
         return undefined;
@@ -41628,6 +41799,7 @@ async function tryToHold(client, options) {
         assertNotRewritten: () => assertNotRewritten(client, inventory).catch((error) => {
             throw explained(error);
         }),
+        exclusiveLocks: () => describeExclusiveLocks(client).catch(() => []),
         release: async () => {
             over.abort();
             released ??= (clock.now().getTime() - since) / 1_000;
@@ -41641,53 +41813,6 @@ function isDumped(table) {
     if (table.kind !== 'r' && table.kind !== 'p')
         return false;
     return table.extension === undefined || table.configCondition !== undefined;
-}
-/** What `isDumped` will say of the inventory, asked before there is a snapshot to read an inventory in. */
-async function lockableTables(client) {
-    const { rows } = await client.query(`
-    select c.oid, format('%I.%I', n.nspname, c.relname) as identity
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p') and c.relpersistence <> 't'
-      and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'
-      and (c.oid in (select unnest(extconfig) from pg_extension)
-        or not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
-    order by c.oid`);
-    return rows;
-}
-/** False if a table is gone. */
-async function lockTables(client, tables, lockWaitSeconds) {
-    for (let start = 0; start < tables.length; start += LOCKS_PER_STATEMENT) {
-        const names = tables.slice(start, start + LOCKS_PER_STATEMENT).map(({ identity }) => `only ${identity}`);
-        try {
-            await client.query(`lock table ${names.join(', ')} in access share mode`);
-        }
-        catch (error) {
-            const code = (0,errors/* codeOf */.$N)(error);
-            // undefined_table, invalid_schema_name, wrong_object_type: it changed since the list was made.
-            // deadlock_detected: a migration holds one of the tables and wants another one that is locked here.
-            if (code === '42P01' || code === '3F000' || code === '42809' || code === '40P01')
-                return false;
-            if (code === '55P03')
-                throw await lockedError(client, lockWaitSeconds);
-            if (code === '53200')
-                throw tooManyTables(tables.length);
-            throw error;
-        }
-    }
-    return true;
-}
-async function lockedError(client, lockWaitSeconds) {
-    await client.query('rollback');
-    const { rows } = await client.query(`
-    select a.pid, coalesce(nullif(a.application_name, ''), 'an unnamed application') as application, l.relation::regclass::text as relation
-    from pg_locks l join pg_stat_activity a using (pid)
-    where l.mode = 'AccessExclusiveLock' and l.locktype = 'relation' and l.database = (select oid from pg_database where datname = current_database())
-    limit 3`);
-    const holders = rows.map((row) => `${row.relation} by process ${row.pid} (${row.application})`).join(', ');
-    return new errors/* LifeboatError */.H3('locked', `A table could not be locked for reading within ${(0,units/* formatDuration */.a3)(lockWaitSeconds)}${holders === '' ? '' : `: exclusively locked are ${holders}`}`, 'Wait for the migration or VACUUM FULL that holds the lock to end, or raise `lock-wait-timeout`.');
-}
-function tooManyTables(count) {
-    return new errors/* LifeboatError */.H3('too-many-tables', `The server has no room in shared memory for locks on ${(0,units/* formatCount */.B4)(count)} tables`, 'Raise max_locks_per_transaction on the server (ALTER SYSTEM SET max_locks_per_transaction = …; then restart it).');
 }
 async function exportSnapshot(client) {
     const { rows } = await client.query('select pg_export_snapshot() as id, clock_timestamp() as taken_at, pg_is_in_recovery() as standby');
@@ -41751,10 +41876,20 @@ async function pingUntil(client, clock, over) {
             await client.query('select 1');
     }
 }
+/**
+ * A migration held what the inventory wanted to describe and wanted a table that is locked here (deadlock_detected), or
+ * dropped it meanwhile: definitions and sequences are looked up in the present, whatever the snapshot shows.
+ */
+function isOvertaken(error) {
+    const code = (0,errors/* codeOf */.$N)(error) ?? '';
+    return OVERTAKEN.includes(code) || (code === 'XX000' && SCHEMA_CHANGED.words.test((0,errors/* messageOf */.bD)(error)));
+}
 /** What the server says is told as it is; anything else means that the connection is gone. */
 function explained(error) {
     if (error instanceof errors/* LifeboatError */.H3)
         return error;
+    if (isConflict(error))
+        return standbyConflict(error);
     if ((0,errors/* codeOf */.$N)(error) === '22021')
         return unreadableNames(error);
     const isServerError = typeof error.severity === 'string';
@@ -41764,7 +41899,17 @@ function explained(error) {
 function unreadableNames(cause) {
     return new errors/* LifeboatError */.H3('unreadable-names', 'The name of a table, column or other object (or a label of an enum) in this SQL_ASCII database is not UTF-8', 'Rename it: `pg_dump --schema-only --encoding=SQL_ASCII` shows where it is. Rows and comments may hold any bytes.', { cause });
 }
+/** A transaction that only reads is told of a serialization failure by nothing else. */
+function isConflict(error) {
+    return (0,errors/* codeOf */.$N)(error) === '40001' || CONFLICT_WORDS.test((0,errors/* messageOf */.bD)(error));
+}
+function standbyConflict(cause) {
+    const { code, remedy } = STANDBY_CONFLICT;
+    return new errors/* LifeboatError */.H3(code, `The standby ended the dump’s transaction: ${(0,errors/* messageOf */.bD)(cause)}`, remedy, { cause });
+}
 function snapshotLost(cause) {
+    if (isConflict(cause))
+        return standbyConflict(cause);
     return new errors/* LifeboatError */.H3('snapshot-lost', `The connection that holds the snapshot was lost (${(0,errors/* messageOf */.bD)(cause)})`, 'Look for a restart or failover of the server, or an idle limit of a proxy between it and the runner; then dump again.', { cause });
 }
 /** Says goodbye, but does not wait long for an answer. */
@@ -41780,7 +41925,10 @@ async function endClient(client, clock) {
 
 
 
-/** Which tables with rows the dump leaves out, and why; what is left out without a reason ends the dump. */
+/**
+ * Which tables with rows and which values of sequences the dump leaves out, and why. What is left out without a reason
+ * ends the dump.
+ */
 function findExcluded(inventory, dumped, options) {
     // By OID, since the archive has the names in the server's encoding, which may be neither UTF-8 nor Latin 1.
     const inDump = new Set(tableDataEntries(dumped.toc).map(({ oid }) => oid));
@@ -41799,21 +41947,25 @@ function findExcluded(inventory, dumped, options) {
         else
             throw incomplete(`the table ${table.identity}`);
     }
-    if (!options.partial)
-        assertCounts(inventory, dumped);
-    return excluded;
+    if (options.partial)
+        return excluded;
+    assertLargeObjects(inventory, dumped);
+    return [...excluded, ...excludedSequences(inventory, dumped, options.standby)];
 }
-/** Sequences and large objects, one for one. */
-function assertCounts(inventory, dumped) {
-    const set = sequencesSet(dumped.toc);
-    for (const sequence of inventory.sequences) {
-        if (sequence.extension !== undefined && sequence.configCondition === undefined)
-            continue;
-        if (set.has(sequence.oid) || set.has(JSON.stringify([sequence.schema, sequence.name])))
-            continue;
-        throw incomplete(`the sequence ${sequence.identity}`);
-    }
-    const { count } = dumped.largeObjects;
+function excludedSequences({ sequences }, { toc }, standby) {
+    const set = sequencesSet(toc);
+    return sequences.flatMap(({ oid, schema, name, identity, persistence, extension, configCondition }) => {
+        if (extension !== undefined && configCondition === undefined)
+            return [];
+        if (set.has(oid) || set.has(JSON.stringify([schema, name])))
+            return [];
+        // Since PostgreSQL 15 the sequence of a serial or identity column is unlogged with its table.
+        if (standby && persistence === 'u')
+            return [{ schema, name, reason: 'unlogged: a standby has no value of it' }];
+        throw incomplete(`the sequence ${identity}`);
+    });
+}
+function assertLargeObjects(inventory, { largeObjects: { count } }) {
     if (count === inventory.largeObjects)
         return;
     throw incomplete(`${(0,units/* formatCount */.B4)(inventory.largeObjects)} large objects in the database, of which ${(0,units/* formatCount */.B4)(count)} came,`);
@@ -41890,7 +42042,7 @@ class chunks_ChunkReader {
             const part = await this.readUpTo(missing);
             if (part === undefined)
                 break;
-            parts.push(part);
+            parts.push(Buffer.from(part));
             missing -= part.length;
         }
         return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
@@ -41900,18 +42052,26 @@ class chunks_ChunkReader {
         await this.#iterator.return?.();
     }
 }
-/** The same bytes in chunks of at least `minimum` bytes, the last one excepted, so that nobody is fed crumbs. */
+/**
+ * The same bytes in fewer chunks: those of fewer than `minimum` bytes are joined until they are so many, or a longer one
+ * comes, which passes as it is.
+ */
 async function* gatherChunks(source, minimum) {
     let gathered = [];
     let bytes = 0;
     for await (const chunk of source) {
-        gathered.push(chunk);
-        bytes += chunk.length;
-        if (bytes < minimum)
-            continue;
-        yield join(gathered);
-        gathered = [];
-        bytes = 0;
+        const isLarge = chunk.length >= minimum;
+        if (!isLarge) {
+            gathered.push(chunk);
+            bytes += chunk.length;
+        }
+        if (bytes > 0 && (isLarge || bytes >= minimum)) {
+            yield join(gathered);
+            gathered = [];
+            bytes = 0;
+        }
+        if (isLarge)
+            yield chunk;
     }
     if (bytes > 0)
         yield join(gathered);
@@ -42239,6 +42399,7 @@ var tool_environment = __nccwpck_require__(4417);
 
 
 
+
 /**
  * The snapshot's own locks are held already. What pg_dump then waits for is somebody who waits for those: waiting long
  * would only keep a migration, and all who queue behind it, from going on.
@@ -42274,40 +42435,6 @@ function pgDumpArguments(options, directory) {
         ...selection.excludeTableData.map((pattern) => `--exclude-table-data=${pattern}`),
     ];
 }
-/** Known ends of pg_dump, by its (untranslated) words, and what to do about each. */
-const DIAGNOSES = [
-    [/row-level security/, 'Let the backup role bypass row security: ALTER ROLE … BYPASSRLS (as superuser).'],
-    [
-        /permission denied/,
-        'Grant the backup role what it lacks: GRANT pg_read_all_data TO … ; large objects need their owner or a superuser.',
-    ],
-    [/version mismatch/, 'Install the client tools of the server’s major version (postgresql-client-N).'],
-    [
-        /could not obtain lock|lock timeout/,
-        'A migration wants a table exclusively: dump when it is over, or let both share a `concurrency` group.',
-    ],
-    [/No space left on device/, 'Free disk space on the runner, or lower `spool-limit`.'],
-    [
-        /no matching (tables|schemas) were found/,
-        'Correct the patterns in `tables`: names with capitals need double quotes.',
-    ],
-    [
-        /invalid snapshot identifier/,
-        'Use a direct connection: a pooler between runner and server gives each connection another session.',
-    ],
-    [
-        /invalid memory alloc|out of memory/,
-        'A value is larger than pg_dump can write as text (about 500 MB): shrink it, or move it out of the database.',
-    ],
-    [
-        /server closed the connection|terminating connection|connection to server was lost/,
-        'Look at the server’s log for a restart, a failover or a cancelled backend; then dump again.',
-    ],
-    [
-        /too many clients|remaining connection slots/,
-        'Lower `jobs`, or raise max_connections: a dump takes jobs + 2 connections.',
-    ],
-];
 /** The failure that pg_dump's end amounts to; undefined if it ended well. */
 function pgDumpFailure(end, secrets) {
     if (end.code === 0)
@@ -42316,8 +42443,13 @@ function pgDumpFailure(end, secrets) {
     const lines = text.split('\n').filter((line) => /error|fatal|detail/i.test(line));
     const said = (lines.length > 0 ? lines : text.split('\n').filter(Boolean)).slice(-3).join(' · ');
     const how = end.code === null ? `was ended by ${end.signal}` : `ended with exit code ${end.code}`;
-    const remedy = DIAGNOSES.find(([pattern]) => pattern.test(text))?.[1];
-    return new errors/* LifeboatError */.H3('pg-dump-failed', `pg_dump ${how}${said === '' ? '' : `: ${said}`}`, remedy ?? 'Nothing was published. Mend what pg_dump says, and dump again.');
+    const diagnosis = diagnose(end.stderr, text);
+    return new errors/* LifeboatError */.H3(diagnosis?.code ?? 'pg-dump-failed', `pg_dump ${how}${said === '' ? '' : `: ${said}`}`, diagnosis?.remedy ?? 'Nothing was published. Mend what pg_dump says, and dump again.');
+}
+/** What pg_dump warned of although it ended well: one line each, without the tool's name. */
+function pgDumpWarnings(end, secrets) {
+    const lines = (0,scrub/* scrub */._)(end.stderr, [...secrets]).split('\n');
+    return [...new Set(lines.flatMap((line) => /^pg_dump: warning: (.+)$/.exec(line)?.[1] ?? []))];
 }
 
 ;// CONCATENATED MODULE: ./src/dump/slots.ts
@@ -42402,11 +42534,12 @@ class LargeObjectProgress {
 
 
 const run = (0,external_node_util_.promisify)(external_node_child_process_.execFile);
-const READ_BYTES = 512 << 10;
+const READ_BYTES = 1 << 20;
 /** Giving space back costs one short-lived process: not for every read. */
-const PUNCH_BYTES = 16 << 20;
+const MOST_PUNCH_BYTES = 64 << 20;
+const LEAST_PUNCH_BYTES = 4 << 20;
 const spool_file_BLOCK_BYTES = 4_096;
-const POLL_MS = 10;
+const POLL_MS = 20;
 /** One file that pg_dump is writing, or has written, read once from front to back while its space is given back. */
 class SpoolFile {
     path;
@@ -42419,10 +42552,14 @@ class SpoolFile {
     constructor(path) {
         this.path = path;
     }
-    /** The bytes as they come, until `isComplete`. Ends with the file removed; an abort rejects with the signal's reason. */
-    async *follow({ clock, signal, punch, isPaused, isComplete }) {
+    /**
+     * The bytes as they come, until `isComplete`. A chunk is lent until the next one is asked for. Ends with the file removed;
+     * an abort rejects with the signal's reason.
+     */
+    async *follow(options) {
+        const { clock, signal, buffers, punchBytes = Number.POSITIVE_INFINITY, isComplete } = options;
         const file = await (0,promises_.open)(this.path, 'r');
-        const reader = new ChunkedFile(file);
+        const buffer = buffers.take();
         let tail = Buffer.alloc(0);
         this.state = 'reading';
         try {
@@ -42430,30 +42567,39 @@ class SpoolFile {
                 signal.throwIfAborted();
                 // Asked before reading: what was complete then has been read when a read finds nothing more.
                 const complete = isComplete(tail);
-                const chunk = await reader.read();
+                const { bytesRead } = await file.read(buffer, 0, buffer.length);
+                const chunk = buffer.subarray(0, bytesRead);
                 if (chunk.length === 0) {
                     if (complete)
                         break;
                     if (isComplete(tail))
                         continue;
-                    if (punch && isPaused() && this.read - this.freed >= spool_file_BLOCK_BYTES)
-                        await this.#punch();
+                    await this.#makeRoom(options);
                     this.state = 'waiting';
                     await clock.sleep(POLL_MS, signal);
                     continue;
                 }
                 this.state = 'reading';
                 this.read += chunk.length;
-                tail = chunk.length >= 6 ? chunk.subarray(-6) : Buffer.concat([tail, chunk]).subarray(-6);
+                tail = chunk.length >= 6 ? Buffer.from(chunk.subarray(-6)) : Buffer.concat([tail, chunk]).subarray(-6);
                 yield chunk;
-                if (punch && this.read - this.freed >= PUNCH_BYTES)
+                if (this.read - this.freed >= punchBytes)
                     await this.#punch();
+                // Whoever reads faster than the writer would get crumbs, and each crumb costs as much as a chunk.
+                if (chunk.length < READ_BYTES / 2 && !isComplete(tail))
+                    await clock.sleep(POLL_MS, signal);
             }
         }
         finally {
+            buffers.giveBack(buffer);
             await file.close();
         }
         await (0,promises_.rm)(this.path, { force: true });
+    }
+    /** Gives back what there is while the writer waits for space. */
+    async #makeRoom({ punchBytes, isPaused }) {
+        if (punchBytes !== undefined && isPaused() && this.read - this.freed >= spool_file_BLOCK_BYTES)
+            await this.#punch();
     }
     async #punch() {
         const end = this.read - (this.read % spool_file_BLOCK_BYTES);
@@ -42462,24 +42608,21 @@ class SpoolFile {
     }
 }
 /**
- * Reads a file front to back. Those downstream keep what they are given, so a small chunk is a copy: a million small
- * files must not hold on to a million buffers.
+ * The buffers that files are read into, used again and again: to V8 a gigabyte of short-lived buffers is a reason to
+ * collect garbage dozens of times, at more cost than the reading itself.
  */
-class ChunkedFile {
-    #file;
-    #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    constructor(file) {
-        this.#file = file;
+class ReadBuffers {
+    #free = [];
+    take() {
+        return this.#free.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
     }
-    /** Empty where there is nothing more for now. */
-    async read() {
-        const { bytesRead } = await this.#file.read(this.#buffer, 0, READ_BYTES);
-        if (bytesRead <= READ_BYTES / 2)
-            return Buffer.from(this.#buffer.subarray(0, bytesRead));
-        const chunk = this.#buffer.subarray(0, bytesRead);
-        this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-        return chunk;
+    giveBack(buffer) {
+        this.#free.push(buffer);
     }
+}
+/** Every how many bytes space is given back, so that what is not given back yet stays small beside the spool's limit. */
+function punchStep(limitBytes) {
+    return Math.min(MOST_PUNCH_BYTES, Math.max(LEAST_PUNCH_BYTES, Math.floor(limitBytes / 16)));
 }
 /** Node has no fallocate(2); util-linux, which every distribution's base system holds, has it as a command. */
 async function punchHole(path, offset, length) {
@@ -42688,33 +42831,28 @@ const LINE_FEED = 0x0a;
 const COPY_END_MARKER = Buffer.from('\\.\n\n\n');
 /**
  * The COPY text of a table's data file, without the end marker. The marker is told by its position, the last five bytes,
- * and not by its look: an empty line is a legal row (an empty string in a table of one column).
+ * and not by its look: an empty line is a legal row (an empty string in a table of one column). Chunks may be lent: the next
+ * one of the source is asked for when the next one is asked for here.
  * Rejects with LifeboatError `cut-data-file` if the file does not end in the marker, at the start of a line.
  */
 async function* copyRows(source) {
-    // Always at least as long as the marker, once there are that many bytes.
+    // The newest bytes, as many as the marker has, once there are so many: a copy, since a chunk is only lent.
     let held = Buffer.alloc(0);
     let lastGiven = LINE_FEED;
     for await (const chunk of source) {
-        if (chunk.length >= COPY_END_MARKER.length) {
-            if (held.length > 0)
-                yield held;
-            lastGiven = held.at(-1) ?? lastGiven;
-            held = chunk;
-            continue;
-        }
-        const settled = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
-        if (settled.length > 0)
-            yield settled;
-        lastGiven = settled.at(-1) ?? lastGiven;
-        held = Buffer.concat([held.subarray(settled.length), chunk]);
+        const settled = Math.max(0, held.length + chunk.length - COPY_END_MARKER.length);
+        const fromHeld = held.subarray(0, settled);
+        const fromChunk = chunk.subarray(0, Math.max(0, settled - held.length));
+        held = Buffer.concat([held.subarray(fromHeld.length), chunk.subarray(fromChunk.length)]);
+        lastGiven = fromChunk.at(-1) ?? fromHeld.at(-1) ?? lastGiven;
+        if (fromHeld.length > 0)
+            yield fromHeld;
+        if (fromChunk.length > 0)
+            yield fromChunk;
     }
-    const rest = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
-    if (!held.subarray(rest.length).equals(COPY_END_MARKER) || (rest.at(-1) ?? lastGiven) !== LINE_FEED) {
-        throw new errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
-    }
-    if (rest.length > 0)
-        yield rest;
+    if (held.equals(COPY_END_MARKER) && lastGiven === LINE_FEED)
+        return;
+    throw new errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
 }
 /**
  * Cuts COPY text into segments, each ending at the first line end at or after `targetBytes`, so each a COPY text of its
@@ -42891,6 +43029,7 @@ function segmentPath(name, index) {
 
 
 
+
 /** One run of pg_dump, and everything that happens to its files. Used once. */
 class DumpRun {
     #options;
@@ -42899,10 +43038,12 @@ class DumpRun {
     #failure = new AbortController();
     #signal;
     #slots;
+    #buffers = new ReadBuffers();
     #bundler;
     #sealing = [];
     #sealed = new Map();
     #bundles = new Map();
+    #warnings = [];
     #contents;
     constructor(options, store) {
         this.#options = options;
@@ -42925,6 +43066,7 @@ class DumpRun {
             const problem = pgDumpFailure(end, this.#options.secrets);
             if (problem)
                 throw problem;
+            this.#warnings = pgDumpWarnings(end, this.#options.secrets);
             spool.end();
         });
         try {
@@ -42961,7 +43103,7 @@ class DumpRun {
     }
     async #seal(name, file, spool) {
         this.#signal.throwIfAborted();
-        const { clock, punch } = this.#options;
+        const { clock, punch, limitBytes } = this.#options;
         // pg_dump has closed toc.dat, for good, before it opens the first data file.
         this.#contents ??= this.#readToc().then(({ toc }) => {
             spool.groupLargeObjects(largeObjectGroups(toc).map((oids) => oids.map((oid) => `blob_${oid}.dat`)));
@@ -42970,7 +43112,9 @@ class DumpRun {
         const content = contentOf(name, await this.#contents);
         const isComplete = (tail) => spool.isComplete(name, tail);
         const isPaused = () => spool.isPaused();
-        const chunks = file.follow({ clock, signal: this.#signal, punch, isPaused, isComplete });
+        const punchBytes = punch ? punchStep(limitBytes) : undefined;
+        const buffers = this.#buffers;
+        const chunks = file.follow({ clock, signal: this.#signal, buffers, punchBytes, isPaused, isComplete });
         const options = { name, content, chunks, store: this.#store, bundler: this.#bundler };
         this.#sealed.set(name, await sealFile(options));
     }
@@ -42993,6 +43137,7 @@ class DumpRun {
             largeObjects: { count: objects.length, fingerprint: addFingerprints(...objects) },
             plainBytes: files.reduce((sum, file) => sum + file.plainBytes, bytes.length),
             pausedSeconds: spool.pausedSeconds,
+            warnings: this.#warnings,
         };
     }
     #tableOf(entry) {
@@ -43067,8 +43212,95 @@ class DatabaseSource {
     }
 }
 
-// EXTERNAL MODULE: ./src/dump/preflight.ts + 1 modules
-var preflight = __nccwpck_require__(5206);
+;// CONCATENATED MODULE: ./src/dump/dump-notes.ts
+/** What the set does not have, or has only in part, although the dump went well. */
+function notesOn(contents, dumped, roles) {
+    const findings = [];
+    const left = contents.excluded.filter(({ reason }) => reason !== 'not selected');
+    if (left.length > 0) {
+        const names = left.map(({ schema, name, reason }) => `${schema}.${name} (${reason})`);
+        findings.push({ severity: 'note', message: `Not in the set by their nature: ${listed(names)}` });
+    }
+    if (roles.incomplete !== undefined) {
+        findings.push({
+            severity: 'warning',
+            message: `The set has only the roles that the schema names, since the server did not list them all: ${roles.incomplete}`,
+            remedy: 'Let the backup role read pg_roles, or keep a list of roles and memberships elsewhere.',
+        });
+    }
+    // Told with their names, see unseenFindings.
+    const warnings = dumped.warnings.filter((warning) => !warning.startsWith('subscriptions not dumped'));
+    for (const warning of warnings)
+        findings.push({ severity: 'warning', message: `pg_dump warns: ${warning}` });
+    return findings;
+}
+/** What pg_dump leaves out for this role, as far as it is asked for at all. */
+function unseenFindings(unseen, { content, tables }) {
+    if (content === 'data' || tables.length > 0)
+        return [];
+    const namesOf = (kind) => unseen.filter((one) => one.kind === kind).map(({ identity }) => identity);
+    const subscriptions = namesOf('subscription');
+    const mappings = namesOf('user mapping');
+    const findings = [];
+    if (subscriptions.length > 0) {
+        findings.push({
+            severity: 'warning',
+            message: `Not in the set, since only superusers can read them: the subscriptions ${listed(subscriptions)}`,
+            remedy: 'Keep their CREATE SUBSCRIPTION statements elsewhere, or dump as a superuser.',
+        });
+    }
+    if (mappings.length > 0) {
+        findings.push({
+            severity: 'warning',
+            message: `In the set without their options (remote user, password), since only superusers can read those: the user mappings ${listed(mappings)}`,
+            remedy: 'Keep their CREATE USER MAPPING statements elsewhere, or dump as a superuser.',
+        });
+    }
+    return findings;
+}
+function listed(names) {
+    const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+    return `${names.slice(0, 5).join(', ')}${more}`;
+}
+
+;// CONCATENATED MODULE: ./src/dump/give-way.ts
+
+
+/** Failures that a migration brought about, and that are gone when it has had its turn. */
+const MIGRATION_FAILURES = [LOCKED_OUT.code, SCHEMA_CHANGED.code, 'rewritten-table'];
+/**
+ * Runs an attempt that releases its locks however it ends; if a migration made it fail, one more, whose failure is then
+ * the failure. Once only: whoever migrates in a loop must be told. A finding says that it happened.
+ */
+async function givingWayOnce(attempt, log, signal) {
+    try {
+        return { value: await attempt(), findings: [] };
+    }
+    catch (error) {
+        if (signal.aborted || !(error instanceof errors/* LifeboatError */.H3) || !MIGRATION_FAILURES.includes(error.code))
+            throw error;
+        log.warning(`${error.message}. All locks are released; the dump starts anew, with a new snapshot.`);
+        const finding = {
+            severity: 'warning',
+            message: `The dump gave way to a migration and started anew (${error.message})`,
+            remedy: `A second time in one run it fails. ${error.remedy}`,
+        };
+        return { value: await attempt(), findings: [finding] };
+    }
+}
+/** The failure with who stands in the way, which can be asked for as long as the snapshot is held. */
+async function withLocks(error, snapshot) {
+    if (!(error instanceof errors/* LifeboatError */.H3) || error.code !== LOCKED_OUT.code)
+        return error;
+    const locks = await snapshot.exclusiveLocks();
+    if (locks.length === 0)
+        return error;
+    const message = `A migration stands in the way: ${locks.join(', ')} (${error.message})`;
+    return new errors/* LifeboatError */.H3(error.code, message, error.remedy, { cause: error });
+}
+
+// EXTERNAL MODULE: ./src/dump/preflight.ts + 2 modules
+var preflight = __nccwpck_require__(2381);
 ;// CONCATENATED MODULE: ./node_modules/zod/v4/core/util.js
 
 // functions
@@ -52767,30 +52999,34 @@ function serializeDocument(document) {
     return Buffer.from(`${JSON.stringify(document, null, document.kind === 'pg-lifeboat contents' ? 0 : 2)}\n`);
 }
 
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
 var age = __nccwpck_require__(5948);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: external "node:stream/promises"
 var external_node_stream_promises_ = __nccwpck_require__(6466);
 ;// CONCATENATED MODULE: ./src/streams/chain.ts
 
+
 /**
  * The source's bytes after they went through all the stages (at least one), with backpressure from end to end.
  * An error anywhere destroys every stage, ends the source and is what the reader gets; so does stopping to read. An abort
- * ends it at once with the signal's reason. Nothing is read from the source before somebody reads here.
+ * ends it at once with the signal's reason. Nothing is read from the source before somebody reads here. `see` is shown
+ * each chunk of the source.
  */
-async function* chain_runChain(source, stages, signal) {
+async function* chain_runChain(source, stages, signal, see = () => { }) {
     const last = stages.at(-1);
     if (last === undefined)
         throw new Error('a chain needs a stage');
     // A stage that fails after everything is over, as zlib's do at times, must not bring the process down.
     for (const stage of stages)
         stage.on('error', () => { });
-    // Whoever reads the last stage learns of every error; the pipeline's own promise may settle before the last bytes came.
-    // Its types know streams only; it takes any async iterable as its source.
-    const first = source;
-    (0,external_node_stream_promises_.pipeline)([first, ...stages], { signal }).catch(() => { });
+    if (signal)
+        (0,external_node_stream_.addAbortSignal)(signal, last);
+    const [first = last] = stages;
+    if (stages.length > 1)
+        (0,external_node_stream_promises_.pipeline)(stages).catch(() => { });
+    const endSource = feed(source, first, see);
     try {
         for await (const chunk of last)
             yield chunk;
@@ -52800,9 +53036,42 @@ async function* chain_runChain(source, stages, signal) {
         throw error;
     }
     finally {
+        endSource();
         for (const stage of stages)
             stage.destroy();
     }
+}
+/**
+ * Gives the source's chunks to a stage, the next one when the stage has done with the one before: a chunk is only lent.
+ * Ends the source when the stage is closed, also while the source is silent; so does what is returned.
+ */
+function feed(source, stage, see) {
+    const iterator = source[Symbol.asyncIterator]();
+    const fail = (error) => stage.destroy(error);
+    const pull = () => {
+        if (stage.destroyed)
+            return;
+        iterator.next().then(({ value, done }) => {
+            if (stage.destroyed)
+                return;
+            if (done) {
+                stage.end();
+                return;
+            }
+            see(value);
+            stage.write(value, (error) => (error ? fail(error) : pull()));
+        }, fail);
+    };
+    const end = () => {
+        if (source instanceof external_node_stream_.Readable)
+            source.destroy();
+        // Where it waits for something, this takes effect when that comes.
+        else
+            void iterator.return?.().catch(() => undefined);
+    };
+    stage.once('close', end);
+    pull();
+    return end;
 }
 
 ;// CONCATENATED MODULE: ./src/streams/digest.ts
@@ -53022,7 +53291,6 @@ function zstd_damaged(cause) {
 
 
 
-
 /** Storage is not fed smaller chunks than this, the last one excepted. */
 const MIN_CHUNK_BYTES = 64 * 1024;
 /** What the name of a stored part ends in. */
@@ -53035,19 +53303,15 @@ function sealedSuffix(sealing) {
  */
 function seal(source, sealing, signal) {
     let plainBytes = 0;
-    // A stage, not a wrapper of the source: a chain that never starts must still end its source.
-    const plain = new external_node_stream_.Transform({
-        transform(chunk, _encoding, done) {
-            plainBytes += chunk.length;
-            done(null, chunk);
-        },
-    });
     const stored = new DigestMeter();
     const encryption = sealing.recipients.length > 0 ? [(0,age/* encryptAge */.bP)(sealing.recipients)] : [];
-    const stages = [plain, compressZstd(sealing.level), ...encryption, stored];
+    const stages = [compressZstd(sealing.level), ...encryption, stored];
     let complete = false;
     async function* stream() {
-        yield* gatherChunks(chain_runChain(source, stages, signal), MIN_CHUNK_BYTES);
+        const chain = chain_runChain(source, stages, signal, (chunk) => {
+            plainBytes += chunk.length;
+        });
+        yield* gatherChunks(chain, MIN_CHUNK_BYTES);
         complete = true;
     }
     return {
@@ -53158,7 +53422,7 @@ async function* storedBytes(set, part, signal) {
 function plainBytes(set, part, identities, signal) {
     const encrypted = part.path.endsWith('.age');
     if (encrypted && identities.length === 0) {
-        throw new LifeboatError('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.');
+        throw new LifeboatError('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.');
     }
     return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part);
 }
@@ -53610,17 +53874,28 @@ async function removeSet(storage, prefix) {
 
 
 
+
+
 /**
  * Dumps a database into a new backup set. Whatever fails, fails before the head is written: then there is no new set, and
- * nothing that was there before is touched. Errors: LifeboatError, with what to do.
+ * nothing that was there before is touched. Gives way to a migration that wants a table, once. Errors: LifeboatError,
+ * with what to do.
  */
 async function dumpDatabase(options) {
-    const { stage, source, clock, lockWaitSeconds, signal } = options;
+    const { stage, source, clock, log, signal } = options;
     const began = clock.now().getTime();
-    await stage('preflight', 'Preflight: what the role can read', () => (0,preflight/* assertReadable */.D)(source));
+    const unseen = await stage('preflight', 'Preflight: what the role can read', () => (0,preflight/* assertReadable */.D)(source));
+    const { value, findings } = await givingWayOnce(() => dump_attempt(options, began), log, signal);
+    return { ...value, findings: [...findings, ...unseenFindings(unseen, options.selection), ...value.findings] };
+}
+async function dump_attempt(options, began) {
+    const { stage, source, clock, lockWaitSeconds, signal } = options;
     const snapshot = await stage('snapshot', 'Locks and snapshot', () => holdSnapshot({ database: source, lockWaitSeconds, clock, signal }));
     try {
         return await dumpSnapshot(options, snapshot, began);
+    }
+    catch (error) {
+        throw await withLocks(error, snapshot);
     }
     finally {
         await snapshot.release();
@@ -53661,7 +53936,10 @@ async function dumpSnapshot(options, snapshot, began) {
         options.signal.throwIfAborted();
         return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey });
     });
-    const findings = [...notesOn(contents, sources.roles), ...(await sweepLeftOvers(storage, database, clock, log))];
+    const findings = [
+        ...notesOn(contents, dumped, sources.roles),
+        ...(await sweepLeftOvers(storage, database, clock, log)),
+    ];
     return { head, contents, snapshotHeldSeconds, pausedSeconds: dumped.pausedSeconds, findings };
 }
 function sourcesOf(options, snapshot, signal) {
@@ -53747,23 +54025,6 @@ function setContent({ content, tables, excludeTables, excludeTableData }) {
         return 'filtered';
     return content === 'all' ? 'whole' : content;
 }
-function notesOn(contents, roles) {
-    const findings = [];
-    const left = contents.excluded.filter(({ reason }) => reason !== 'not selected');
-    if (left.length > 0) {
-        const names = left.slice(0, 5).map(({ schema, name, reason }) => `${schema}.${name} (${reason})`);
-        const more = left.length > 5 ? ` and ${left.length - 5} more` : '';
-        findings.push({ severity: 'note', message: `Not in the set by their nature: ${names.join(', ')}${more}` });
-    }
-    if (roles.incomplete !== undefined) {
-        findings.push({
-            severity: 'warning',
-            message: `The set has only the roles that the schema names, since the server did not list them all: ${roles.incomplete}`,
-            remedy: 'Let the backup role read pg_roles, or keep a list of roles and memberships elsewhere.',
-        });
-    }
-    return findings;
-}
 function daysAfter(date, days) {
     return new Date(date.getTime() + days * 86_400_000);
 }
@@ -53776,7 +54037,7 @@ function dump_required(value) {
 
 /***/ }),
 
-/***/ 5206:
+/***/ 2381:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -53892,7 +54153,38 @@ const LARGE_OBJECTS = `
     group by each.lomowner
   ) lo`;
 
+;// CONCATENATED MODULE: ./src/postgres/unseen.ts
+
+
+/**
+ * What only superusers get into a dump (pg_dump's getSubscriptions and dumpUserMappings; tried on 15, 17 and 18). Empty for
+ * a superuser. Catalog only, PostgreSQL 13–18.
+ */
+function findUnseen(client) {
+    return (0,catalog_session/* withCatalogSession */.S)(client, async () => {
+        const { rows } = await client.query(UNSEEN);
+        return rows;
+    });
+}
+// The condition on mappings is that of the view pg_user_mappings for showing their options.
+const UNSEEN = `
+  select kind, identity from (
+    select 'subscription' as kind, quote_ident(s.subname) as identity
+    from pg_subscription s
+    where s.subdbid = (select d.oid from pg_database d where d.datname = current_database())
+    union all
+    select 'user mapping', ${(0,structure_sql/* roleName */.S3)('m.umuser')} || ' on server ' || quote_ident(m.srvname)
+    from pg_user_mappings m join pg_foreign_server srv on srv.oid = m.srvid
+    where ${(0,structure_sql/* notOfExtension */.KG)('pg_foreign_server', 'm.srvid')} and m.umoptions is null
+      and not (m.umuser = 0 and pg_has_role(srv.srvowner, 'usage'))
+      and not (m.usename = current_user
+        and (pg_has_role(srv.srvowner, 'usage') or has_server_privilege(srv.oid, 'usage')))
+  ) unseen
+  where not (select rolsuper from pg_roles where rolname = current_user)
+  order by kind, identity collate "C"`;
+
 ;// CONCATENATED MODULE: ./src/dump/preflight.ts
+
 
 
 
@@ -53907,6 +54199,7 @@ class PreflightError extends errors/* LifeboatError */.H3 {
 }
 /**
  * Fails unless the connected role can read everything that a dump reads: pg_dump itself names one missing grant per run.
+ * Returns what pg_dump will leave out, or cut short, without failing.
  * Error: PreflightError with a finding and a GRANT statement for each object.
  */
 async function assertReadable(database) {
@@ -53914,7 +54207,7 @@ async function assertReadable(database) {
     try {
         const unreadable = await findUnreadable(client);
         if (unreadable.length === 0)
-            return;
+            return await findUnseen(client);
         const findings = unreadable.map(({ kind, identity, reason, grant }) => ({
             severity: 'failure',
             message: `${kind} ${identity}: ${reason}`,
@@ -54097,9 +54390,15 @@ function actionsRunner(env = process.env) {
             }
         },
         writeReport: (report) => {
-            const path = (0,external_node_path_.join)(makeTemp(env, 'pg-lifeboat-report-'), 'report.json');
-            (0,external_node_fs_.writeFileSync)(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 });
-            return path;
+            try {
+                const path = (0,external_node_path_.join)(makeTemp(env, 'pg-lifeboat-report-'), 'report.json');
+                (0,external_node_fs_.writeFileSync)(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 });
+                return path;
+            }
+            catch (error) {
+                log.warning(`The report could not be written: ${(0,errors/* messageOf */.bD)(error)}`);
+                return '';
+            }
         },
         log,
         saveState,
@@ -54346,7 +54645,7 @@ function passwordFor(settings, { host }, channelBound) {
     const password = settings.password ?? host.password;
     if (password !== undefined)
         return password;
-    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3('wrong-password', `${host.host}:${host.port}: the server asks for a password, and none is given`, `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD.`);
+    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3('wrong-password', `${host.host}:${host.port}: the server asks for a password, and none is given`, `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD: a missing secret is empty.`);
 }
 /** Nothing is sent to a server that cannot prove that it is the end of this very TLS connection. */
 function requireChannelBinding(settings, channelBound) {
@@ -55334,6 +55633,7 @@ var tool_environment = __nccwpck_require__(4417);
 
 const MAX_APPLICATION_NAME = 63;
 const END_TIMEOUT_MS = 2_000;
+const CHECK_INTERVAL = '5s';
 /**
  * Tries the hosts, finds the one that answers, and makes sure that a dump can work there: version 13 or newer, real
  * sessions, pins that hold for tools too. Throws LifeboatError: `unknown-host`, `ipv6-only`, `unreachable`, `starting-up`,
@@ -55409,6 +55709,7 @@ class PostgresDatabase {
             const client = await (0,attempt/* connectOnce */.e)(settings, target, session, root, options.signal);
             this.#keep(client, purpose);
             await client.query((0,postgres_pins/* pinStatement */.JO)(this.serverVersion));
+            await this.#askToBeMissed(client);
             if (encoding === 'server') {
                 await client.query(`SET client_encoding TO ${esm/* default.escapeLiteral */.Ay.escapeLiteral(await this.#encodingOf(name, client))}`);
             }
@@ -55418,6 +55719,18 @@ class PostgresDatabase {
             options.signal?.throwIfAborted();
             throw explain(error, { ...target.host, settings, database: name, encrypted: this.encrypted });
         }
+    }
+    /**
+     * A session that waits for a lock does not notice that its client is gone: it would queue, and let others queue behind
+     * it, for a process that was killed. Since 14 a server looks, on systems where it can (not on Windows).
+     */
+    async #askToBeMissed(client) {
+        if (this.serverVersion < 140_000)
+            return;
+        await client.query(`SET client_connection_check_interval TO '${CHECK_INTERVAL}'`).catch((error) => {
+            if (serverCode(error) === undefined)
+                throw error;
+        });
     }
     async toolEnvironment({ database } = {}) {
         const { settings, target, root, facts, options } = this.#opened;
@@ -56331,7 +56644,8 @@ async function findTools(options) {
     const { major, need, log, signal } = options;
     if (!Number.isInteger(major) || major < 10)
         throw new Error(`${major} is not a PostgreSQL major version`);
-    const found = await search(options);
+    const passedOver = [];
+    const found = await search(options, passedOver);
     if (found !== undefined)
         return withAdvice(found, log);
     signal?.throwIfAborted();
@@ -56342,11 +56656,13 @@ async function findTools(options) {
             return withAdvice({ ...installed, origin: 'installed' }, log);
     }
     const packages = packageNames(major, need).join(' ');
-    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
+    const reasons = [problem ?? 'not even after their packages were installed', ...passedOver.slice(0, 2)].join('; ');
+    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine (${reasons})`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
 }
-async function search(options) {
+/** `passedOver` takes a clause for each directory that the user named and that holds something else. */
+async function search(options, passedOver = []) {
     for (const candidate of await listCandidates(options)) {
-        const tools = await prove(candidate, options);
+        const tools = await prove(candidate, options, passedOver);
         if (tools !== undefined)
             return tools;
     }
@@ -56386,7 +56702,7 @@ function split(list) {
     return (list ?? '').split(':').filter((directory) => directory !== '');
 }
 /** The candidate as tools, if every program is there, runs, and says that it is of the major asked for. */
-async function prove(candidate, options) {
+async function prove(candidate, options, passedOver) {
     const { major, need, env, log, run = runCommand } = options;
     const names = need === 'server' ? [...CLIENT_TOOLS, ...SERVER_TOOLS] : CLIENT_TOOLS;
     const paths = names.map((name) => (0,external_node_path_.join)(candidate.bin, name));
@@ -56398,7 +56714,10 @@ async function prove(candidate, options) {
     const wrong = versions.findIndex((version) => version?.major !== major);
     if (wrong >= 0) {
         const said = versions[wrong]?.text ?? `no version (exit code ${answers[wrong]?.exitCode})`;
-        log.debug(`${paths[wrong]} is no ${names[wrong]} of PostgreSQL ${major}: it says ${said}`);
+        const clause = `${paths[wrong]} is no ${names[wrong]} of PostgreSQL ${major}: it says ${said}`;
+        if (candidate.origin === 'LIFEBOAT_POSTGRES_DIRS')
+            passedOver.push(clause);
+        log.debug(clause);
         return undefined;
     }
     const path = (tool) => (0,external_node_path_.join)(candidate.bin, tool);
@@ -76404,12 +76723,12 @@ class PayloadCipher {
     get chunks() {
         return this.#chunks;
     }
-    /** Writes the encrypted chunk, TAG_BYTES longer than `plain`, into `target` from `at`; returns where it ends. */
-    encrypt(plain, last, target, at) {
+    /** The encrypted chunk and its tag: two buffers, since joining them would copy everything once more. */
+    encrypt(plain, last) {
         const cipher = (0,external_node_crypto_.createCipheriv)(CIPHER, this.#key, this.#nextNonce(last), OPTIONS);
-        cipher.update(plain).copy(target, at);
+        const sealed = cipher.update(plain);
         cipher.final();
-        return at + plain.length + cipher.getAuthTag().copy(target, at + plain.length);
+        return [sealed, cipher.getAuthTag()];
     }
     /** Throws if the chunk is not authentic: changed, out of its place, or last where it is not (and the reverse). */
     decrypt(sealed, last) {
@@ -76477,8 +76796,6 @@ const HEADER_END = '\n--- ';
 /** More than 500 recipients' worth. */
 const MAX_HEADER_BYTES = 64 * 1024;
 const LINE_FEED = 0x0a;
-/** Encrypted chunks are given out several at a time: an allocation for each costs as much as the cipher. */
-const CHUNKS_AT_ONCE = 4;
 /** A private key. Never shows itself: not in JSON, not when it is logged. */
 class AgeIdentity {
     #secret;
@@ -76553,8 +76870,6 @@ function decryptAge(identities) {
 class AgeEncrypt extends external_node_stream_.Transform {
     #recipients;
     #cutter = new BlockCutter(PLAIN_CHUNK_BYTES);
-    #out = Buffer.alloc(0);
-    #outUsed = 0;
     #cipher;
     constructor(recipients) {
         super();
@@ -76583,13 +76898,8 @@ class AgeEncrypt extends external_node_stream_.Transform {
     #give(block, last) {
         if (this.#cipher === undefined)
             throw new Error('the header was not written yet');
-        if (this.#outUsed === 0)
-            this.#out = Buffer.allocUnsafeSlow(CHUNKS_AT_ONCE * (PLAIN_CHUNK_BYTES + TAG_BYTES));
-        this.#outUsed = this.#cipher.encrypt(block, last, this.#out, this.#outUsed);
-        if (!last && this.#outUsed < this.#out.length)
-            return;
-        this.push(this.#out.subarray(0, this.#outUsed));
-        this.#outUsed = 0;
+        for (const part of this.#cipher.encrypt(block, last))
+            this.push(part);
     }
     _transform(chunk, _encoding, done) {
         for (const block of this.#cutter.cut(chunk))

@@ -219,9 +219,11 @@ function isNotImplemented(error) {
 function serviceError(error) {
     const raw = (error ?? {});
     const name = raw.Code ?? raw.name ?? 'Error';
+    const message = oneLine((0,errors/* messageOf */.bD)(error));
     return {
         name,
-        message: oneLine((0,errors/* messageOf */.bD)(error)),
+        // What the SDK says where the service says nothing.
+        message: message === 'UnknownError' ? name : message,
         status: raw.$metadata?.httpStatusCode ?? 0,
         region: raw.$response?.headers?.['x-amz-bucket-region'] ?? raw.Region,
     };
@@ -262,7 +264,7 @@ function explainService(facts, attempt) {
     const { name, message, status, region } = facts;
     const { bucket } = attempt;
     if (name === 'CredentialsProviderError' || name === 'TokenProviderError') {
-        const remedy = 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run aws-actions/configure-aws-credentials with `id-token: write`.';
+        const remedy = 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (a missing secret is empty), or run aws-actions/configure-aws-credentials with `id-token: write`.';
         return ['no-storage-credentials', `No AWS credentials were found for ${attempt.url}: ${message}`, remedy];
     }
     if (name === 'NoSuchBucket') {

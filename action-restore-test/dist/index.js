@@ -39467,7 +39467,7 @@ function readBackupInputs(inputs) {
 function readStorage(inputs) {
     const value = inputs.optional('storage');
     if (value === undefined)
-        inputs.reject('storage', 'is missing', STORAGE_ACCEPTED);
+        inputs.reject('storage', 'is missing', `${STORAGE_ACCEPTED} (a missing secret or variable is empty)`);
     else if (/[@?]/.test(value)) {
         // Perhaps credentials: nothing of it is shown.
         inputs.reject('storage', 'holds credentials or options', `${STORAGE_ACCEPTED}; credentials in the AWS_* variables`);
@@ -39595,8 +39595,8 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2357);
 /* harmony import */ var _postgres_scratch_cluster_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5774);
 /* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(8373);
-/* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(8594);
-/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3575);
+/* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5405);
+/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3110);
 /* harmony import */ var _restore_targets_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(2888);
 /* harmony import */ var _restore_user_checks_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(6467);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5948);
@@ -40703,12 +40703,7 @@ class DirectoryStorage {
         options.signal?.throwIfAborted();
         const context = { key, url: this.url, signal: options.signal };
         try {
-            const file = await (0,promises_.open)(path, 'r');
-            if (!(await file.stat()).isFile()) {
-                await file.close();
-                throw noObject(key, this.url);
-            }
-            return explainedStream(file, options, context);
+            return explainedStream(await openFile(path, () => noObject(key, this.url)), options, context);
         }
         catch (error) {
             throw explainFileError(error, context);
@@ -40815,6 +40810,19 @@ async function createFile(path) {
         }
     }
 }
+/** Opens a file for reading; what is no file rejects with `otherwise`. */
+async function openFile(path, otherwise) {
+    const file = await (0,promises_.open)(path, 'r');
+    try {
+        if (!(await file.stat()).isFile())
+            throw otherwise();
+        return file;
+    }
+    catch (error) {
+        await file.close();
+        throw error;
+    }
+}
 /** Without this a rename may be forgotten in a power cut. Not every file system can; those do it by themselves. */
 async function syncDirectory(directory) {
     const handle = await (0,promises_.open)(directory, 'r');
@@ -40843,6 +40851,8 @@ function explainedStream(file, { start, signal }, context) {
         }
     }
     const stream = external_node_stream_.Readable.from(explained(), { objectMode: false, highWaterMark: CHUNK_BYTES });
+    // A generator that nobody has begun to read runs no `finally`: without this an early abort would leave the file open.
+    stream.once('close', () => bytes.destroy());
     return signal ? (0,external_node_stream_.addAbortSignal)(signal, stream) : stream;
 }
 function cannotLock(url) {
@@ -40964,7 +40974,7 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
     }
     catch (thrown) {
         // Whatever a cancelled run ends with is a consequence of that.
-        const error = runner.signal.aborted ? runner.signal.reason : thrown;
+        const error = runner.signal.aborted ? runner.signal.reason : asFullDisk(thrown);
         report.verdict = verdictOn(error);
         if (error instanceof errors/* LifeboatError */.H3) {
             report.error = { code: error.code, message: error.message, remedy: error.remedy };
@@ -40980,6 +40990,13 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
         publishReport(runner, report);
     }
     return report.verdict;
+}
+/** The storage explains its own errors; what else a run writes lies in RUNNER_TEMP. */
+function asFullDisk(error) {
+    const code = error instanceof errors/* LifeboatError */.H3 ? undefined : (0,errors/* codeOf */.$N)(error);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT')
+        return error;
+    return new errors/* LifeboatError */.H3('runner-full', `No space is left in RUNNER_TEMP, where this action keeps what it works on (${code})`, 'Free disk space on the runner, or let the job run on one with a larger disk.', { cause: error });
 }
 function publishReport(runner, report) {
     const redacted = runner.redact(report);
@@ -50917,30 +50934,34 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 var external_node_util_ = __nccwpck_require__(7975);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
 var age = __nccwpck_require__(5948);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: external "node:stream/promises"
 var promises_ = __nccwpck_require__(6466);
 ;// CONCATENATED MODULE: ./src/streams/chain.ts
 
+
 /**
  * The source's bytes after they went through all the stages (at least one), with backpressure from end to end.
  * An error anywhere destroys every stage, ends the source and is what the reader gets; so does stopping to read. An abort
- * ends it at once with the signal's reason. Nothing is read from the source before somebody reads here.
+ * ends it at once with the signal's reason. Nothing is read from the source before somebody reads here. `see` is shown
+ * each chunk of the source.
  */
-async function* chain_runChain(source, stages, signal) {
+async function* chain_runChain(source, stages, signal, see = () => { }) {
     const last = stages.at(-1);
     if (last === undefined)
         throw new Error('a chain needs a stage');
     // A stage that fails after everything is over, as zlib's do at times, must not bring the process down.
     for (const stage of stages)
         stage.on('error', () => { });
-    // Whoever reads the last stage learns of every error; the pipeline's own promise may settle before the last bytes came.
-    // Its types know streams only; it takes any async iterable as its source.
-    const first = source;
-    (0,promises_.pipeline)([first, ...stages], { signal }).catch(() => { });
+    if (signal)
+        (0,external_node_stream_.addAbortSignal)(signal, last);
+    const [first = last] = stages;
+    if (stages.length > 1)
+        (0,promises_.pipeline)(stages).catch(() => { });
+    const endSource = feed(source, first, see);
     try {
         for await (const chunk of last)
             yield chunk;
@@ -50950,9 +50971,42 @@ async function* chain_runChain(source, stages, signal) {
         throw error;
     }
     finally {
+        endSource();
         for (const stage of stages)
             stage.destroy();
     }
+}
+/**
+ * Gives the source's chunks to a stage, the next one when the stage has done with the one before: a chunk is only lent.
+ * Ends the source when the stage is closed, also while the source is silent; so does what is returned.
+ */
+function feed(source, stage, see) {
+    const iterator = source[Symbol.asyncIterator]();
+    const fail = (error) => stage.destroy(error);
+    const pull = () => {
+        if (stage.destroyed)
+            return;
+        iterator.next().then(({ value, done }) => {
+            if (stage.destroyed)
+                return;
+            if (done) {
+                stage.end();
+                return;
+            }
+            see(value);
+            stage.write(value, (error) => (error ? fail(error) : pull()));
+        }, fail);
+    };
+    const end = () => {
+        if (source instanceof external_node_stream_.Readable)
+            source.destroy();
+        // Where it waits for something, this takes effect when that comes.
+        else
+            void iterator.return?.().catch(() => undefined);
+    };
+    stage.once('close', end);
+    pull();
+    return end;
 }
 
 ;// CONCATENATED MODULE: ./src/streams/digest.ts
@@ -51172,7 +51226,6 @@ function damaged(cause) {
 
 
 
-
 /** Storage is not fed smaller chunks than this, the last one excepted. */
 const MIN_CHUNK_BYTES = (/* unused pure expression or super */ null && (64 * 1024));
 /** What the name of a stored part ends in. */
@@ -51185,19 +51238,15 @@ function sealedSuffix(sealing) {
  */
 function seal(source, sealing, signal) {
     let plainBytes = 0;
-    // A stage, not a wrapper of the source: a chain that never starts must still end its source.
-    const plain = new Transform({
-        transform(chunk, _encoding, done) {
-            plainBytes += chunk.length;
-            done(null, chunk);
-        },
-    });
     const stored = new DigestMeter();
     const encryption = sealing.recipients.length > 0 ? [encryptAge(sealing.recipients)] : [];
-    const stages = [plain, compressZstd(sealing.level), ...encryption, stored];
+    const stages = [compressZstd(sealing.level), ...encryption, stored];
     let complete = false;
     async function* stream() {
-        yield* gatherChunks(runChain(source, stages, signal), MIN_CHUNK_BYTES);
+        const chain = runChain(source, stages, signal, (chunk) => {
+            plainBytes += chunk.length;
+        });
+        yield* gatherChunks(chain, MIN_CHUNK_BYTES);
         complete = true;
     }
     return {
@@ -51312,7 +51361,7 @@ async function* storedBytes(set, part, signal) {
 function plainBytes(set, part, identities, signal) {
     const encrypted = part.path.endsWith('.age');
     if (encrypted && identities.length === 0) {
-        throw new errors/* LifeboatError */.H3('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.');
+        throw new errors/* LifeboatError */.H3('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.');
     }
     return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part);
 }
@@ -51757,9 +51806,15 @@ function actionsRunner(env = process.env) {
             }
         },
         writeReport: (report) => {
-            const path = (0,external_node_path_.join)(makeTemp(env, 'pg-lifeboat-report-'), 'report.json');
-            (0,external_node_fs_.writeFileSync)(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 });
-            return path;
+            try {
+                const path = (0,external_node_path_.join)(makeTemp(env, 'pg-lifeboat-report-'), 'report.json');
+                (0,external_node_fs_.writeFileSync)(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 });
+                return path;
+            }
+            catch (error) {
+                log.warning(`The report could not be written: ${(0,errors/* messageOf */.bD)(error)}`);
+                return '';
+            }
         },
         log,
         saveState,
@@ -52658,7 +52713,7 @@ function passwordFor(settings, { host }, channelBound) {
     const password = settings.password ?? host.password;
     if (password !== undefined)
         return password;
-    throw new errors/* LifeboatError */.H3('wrong-password', `${host.host}:${host.port}: the server asks for a password, and none is given`, `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD.`);
+    throw new errors/* LifeboatError */.H3('wrong-password', `${host.host}:${host.port}: the server asks for a password, and none is given`, `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD: a missing secret is empty.`);
 }
 /** Nothing is sent to a server that cannot prove that it is the end of this very TLS connection. */
 function requireChannelBinding(settings, channelBound) {
@@ -53122,6 +53177,7 @@ var tool_environment = __nccwpck_require__(4417);
 
 const MAX_APPLICATION_NAME = 63;
 const END_TIMEOUT_MS = 2_000;
+const CHECK_INTERVAL = '5s';
 /**
  * Tries the hosts, finds the one that answers, and makes sure that a dump can work there: version 13 or newer, real
  * sessions, pins that hold for tools too. Throws LifeboatError: `unknown-host`, `ipv6-only`, `unreachable`, `starting-up`,
@@ -53197,6 +53253,7 @@ class PostgresDatabase {
             const client = await connectOnce(settings, target, session, root, options.signal);
             this.#keep(client, purpose);
             await client.query((0,postgres_pins/* pinStatement */.JO)(this.serverVersion));
+            await this.#askToBeMissed(client);
             if (encoding === 'server') {
                 await client.query(`SET client_encoding TO ${esm/* default.escapeLiteral */.Ay.escapeLiteral(await this.#encodingOf(name, client))}`);
             }
@@ -53206,6 +53263,18 @@ class PostgresDatabase {
             options.signal?.throwIfAborted();
             throw explain(error, { ...target.host, settings, database: name, encrypted: this.encrypted });
         }
+    }
+    /**
+     * A session that waits for a lock does not notice that its client is gone: it would queue, and let others queue behind
+     * it, for a process that was killed. Since 14 a server looks, on systems where it can (not on Windows).
+     */
+    async #askToBeMissed(client) {
+        if (this.serverVersion < 140_000)
+            return;
+        await client.query(`SET client_connection_check_interval TO '${CHECK_INTERVAL}'`).catch((error) => {
+            if (serverCode(error) === undefined)
+                throw error;
+        });
     }
     async toolEnvironment({ database } = {}) {
         const { settings, target, root, facts, options } = this.#opened;
@@ -53532,7 +53601,7 @@ async function readLogTail(directory) {
 }
 const CAUSES = [
     {
-        pattern: /No space left on device|Disk quota exceeded/i,
+        pattern: /No space left on device|Disk quota exceeded|Check free disk space/i,
         cause: 'no space left',
         remedy: (parent) => `Free space in ${parent}, or run on a runner with a larger disk; then run the job again.`,
     },
@@ -54800,7 +54869,8 @@ async function findTools(options) {
     const { major, need, log, signal } = options;
     if (!Number.isInteger(major) || major < 10)
         throw new Error(`${major} is not a PostgreSQL major version`);
-    const found = await search(options);
+    const passedOver = [];
+    const found = await search(options, passedOver);
     if (found !== undefined)
         return withAdvice(found, log);
     signal?.throwIfAborted();
@@ -54811,11 +54881,13 @@ async function findTools(options) {
             return withAdvice({ ...installed, origin: 'installed' }, log);
     }
     const packages = packageNames(major, need).join(' ');
-    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
+    const reasons = [problem ?? 'not even after their packages were installed', ...passedOver.slice(0, 2)].join('; ');
+    throw new errors/* LifeboatError */.H3('no-tools', `the ${need} programs of PostgreSQL ${major} are not on this machine (${reasons})`, `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`);
 }
-async function search(options) {
+/** `passedOver` takes a clause for each directory that the user named and that holds something else. */
+async function search(options, passedOver = []) {
     for (const candidate of await listCandidates(options)) {
-        const tools = await prove(candidate, options);
+        const tools = await prove(candidate, options, passedOver);
         if (tools !== undefined)
             return tools;
     }
@@ -54855,7 +54927,7 @@ function split(list) {
     return (list ?? '').split(':').filter((directory) => directory !== '');
 }
 /** The candidate as tools, if every program is there, runs, and says that it is of the major asked for. */
-async function prove(candidate, options) {
+async function prove(candidate, options, passedOver) {
     const { major, need, env, log, run = commands/* runCommand */.d1 } = options;
     const names = need === 'server' ? [...CLIENT_TOOLS, ...SERVER_TOOLS] : CLIENT_TOOLS;
     const paths = names.map((name) => (0,external_node_path_.join)(candidate.bin, name));
@@ -54867,7 +54939,10 @@ async function prove(candidate, options) {
     const wrong = versions.findIndex((version) => version?.major !== major);
     if (wrong >= 0) {
         const said = versions[wrong]?.text ?? `no version (exit code ${answers[wrong]?.exitCode})`;
-        log.debug(`${paths[wrong]} is no ${names[wrong]} of PostgreSQL ${major}: it says ${said}`);
+        const clause = `${paths[wrong]} is no ${names[wrong]} of PostgreSQL ${major}: it says ${said}`;
+        if (candidate.origin === 'LIFEBOAT_POSTGRES_DIRS')
+            passedOver.push(clause);
+        log.debug(clause);
         return undefined;
     }
     const path = (tool) => (0,external_node_path_.join)(candidate.bin, tool);
@@ -54907,7 +54982,7 @@ function withAdvice(tools, log) {
 
 /***/ }),
 
-/***/ 8594:
+/***/ 5405:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -55228,7 +55303,9 @@ const subscriptions = () => `
   where s.subdbid = (select d.oid from pg_database d where d.datname = current_database())`;
 const largeObjects = () => `
   select 'large objects' as kind, 'of ' || ${roleName('lo.lomowner')} as identity,
-    jsonb_build_object('count', count(*), 'grants', (
+    jsonb_build_object('count', count(*), 'comments', (
+      select count(*) from pg_description dc join pg_largeobject_metadata each on each.oid = dc.objoid
+      where dc.classoid = 'pg_largeobject'::regclass and each.lomowner = lo.lomowner), 'grants', (
       select jsonb_object_agg(coalesce(byacl.list::text, 'default'), byacl.count)
       from (
         select ${acl('each.lomacl', 'L', 'each.lomowner')} as list, count(*) as count
@@ -55266,6 +55343,12 @@ const AGGREGATE = `(
     sort: "nullif(ag.aggsortop::regoperator::text, '0')",
 })}
   from pg_aggregate ag where ag.aggfnoid = p.oid)`;
+// Lists of names are spelt anew by a restore: SET … FROM CURRENT takes over what somebody else has spelt.
+const SETTINGS = sortedArray(`array(
+  select case when split_part(o, '=', 1) in ('search_path', 'temp_tablespaces', 'session_preload_libraries',
+      'local_preload_libraries', 'shared_preload_libraries', 'unix_socket_directories')
+    then regexp_replace(${unquoted('o')}, '\\s*,\\s*', ', ', 'g') else ${unquoted('o')} end
+  from unnest(p.proconfig) o)`);
 const functions = (version) => `
   select ${FUNCTION_KIND} as kind, p.oid::regprocedure::text as identity, ${facts({
     owner: roleName('p.proowner'),
@@ -55285,7 +55368,7 @@ const functions = (version) => `
     cost: 'p.procost',
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
-    settings: sortedArray(`array(select ${unquoted('o')} from unnest(p.proconfig) o)`),
+    settings: SETTINGS,
     aggregate: AGGREGATE,
     comment: comment('pg_proc', 'p.oid'),
     definition: version >= 140000
@@ -55509,8 +55592,9 @@ function userRelations(kinds) {
 const RELATION_KIND = `case c.relkind
   when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
   when 'm' then 'materialized view' when 'f' then 'foreign table' end`;
+// By name: pg_dump goes by the order in which it finds them, which is not always that of their numbers.
 const PARENTS = `(
-  select jsonb_agg(${relationName('inh.inhparent')} order by inh.inhseqno)
+  select jsonb_agg(${relationName('inh.inhparent')} order by ${relationName('inh.inhparent')} collate "C")
   from pg_inherits inh where inh.inhrelid = c.oid)`;
 const REFERENCED_RELATIONS = `(
   select jsonb_agg(distinct ${relationName('dep.refobjid')})
@@ -55527,8 +55611,9 @@ const PARTITION_KEY = `(
       order by k.position)
     from unnest(pt.partattrs::int2[], pt.partclass::oid[]) with ordinality k (number, class, position)))
   from pg_partitioned_table pt where pt.partrelid = c.oid)`;
-const TOAST_OPTIONS = `(select array_agg('toast.' || o) from pg_class toast, unnest(toast.reloptions) o
-  where toast.oid = c.reltoastrelid)`;
+// Nothing where there is no TOAST table, which is something else than one without options.
+const TOAST_OPTIONS = `(select coalesce(${sortedArray('toast.reloptions')}, '[]')
+  from pg_class toast where toast.oid = c.reltoastrelid)`;
 const relations = () => `
   select ${RELATION_KIND} as kind, ${qualified('n.nspname', 'c.relname')} as identity, ${facts({
     owner: roleName('c.relowner'),
@@ -55537,7 +55622,8 @@ const relations = () => `
     rowSecurity: flag('c.relrowsecurity'),
     forceRowSecurity: flag('c.relforcerowsecurity'),
     replicaIdentity: "nullif(c.relreplident::text, case when c.relkind in ('r', 'p', 'm') then 'd' else 'n' end)",
-    options: sortedArray(`c.reloptions || ${TOAST_OPTIONS}`),
+    options: sortedArray('c.reloptions'),
+    toastOptions: TOAST_OPTIONS,
     accessMethod: "(select am.amname from pg_am am where am.oid = c.relam and c.relkind in ('r', 'm'))",
     ofType: 'case when c.reloftype <> 0 then format_type(c.reloftype, null) end',
     parents: PARENTS,
@@ -55604,11 +55690,17 @@ const columns = (version) => `
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   join pg_type t on t.oid = a.atttypid`;
 // Foreign keys that a partition inherits are created anew by a restore, under names that PostgreSQL picks.
+const CONSTRAINED_COLUMN = `(select quote_ident(a.attname)
+  from pg_attribute a where a.attrelid = con.conrelid and a.attnum = con.conkey[1])`;
+// A column has one NOT NULL at most, whose name is seldom anybody's choice, and not always kept by pg_dump.
 const constraints = (version) => `
   select
-    'constraint' as kind, coalesce(r.identity, ty.identity) || '.' || quote_ident(con.conname) as identity,
+    case con.contype when 'n' then 'not-null constraint' else 'constraint' end as kind,
+    coalesce(r.identity, ty.identity) || '.'
+      || case con.contype when 'n' then ${CONSTRAINED_COLUMN} else quote_ident(con.conname) end as identity,
     ${facts({
     type: 'con.contype::text',
+    name: "case when con.contype = 'n' then con.conname end",
     columns: columnNames('con.conrelid', 'con.conkey'),
     references: `case when con.contype = 'f' then ${relationName('con.confrelid')} end`,
     referencedColumns: columnNames('con.confrelid', 'con.confkey'),
@@ -55766,10 +55858,74 @@ function byKindAndIdentity(a, b) {
 
 // EXTERNAL MODULE: external "node:util"
 var external_node_util_ = __nccwpck_require__(7975);
+;// CONCATENATED MODULE: ./src/postgres/inventory-lawful.ts
+/** What one round trip changes in a healthy database. Each case is tested by name in `test/restore`. */
+class Lawful {
+    #source;
+    #parents;
+    #otherMajor;
+    /** `source`: its objects by `kind identity`. `otherMajor`: the copy is on another major version. */
+    constructor(source, otherMajor) {
+        this.#source = source;
+        this.#otherMajor = otherMajor;
+        const inherited = [...source.values()].filter(({ facts }) => Array.isArray(facts.parents));
+        this.#parents = new Map(inherited.map(({ identity, facts }) => [identity, facts.parents]));
+    }
+    /** Whether an object may be missing from the copy, or be there in addition. */
+    isAbsence({ kind, identity, facts }, difference) {
+        return (
+        // A restore into a rehearsal leaves subscriptions out, and pg_dump saves them for superusers only.
+        kind === 'subscription' ||
+            // pg_dump leaves out an index that a failed CREATE INDEX CONCURRENTLY left behind.
+            (kind === 'index' && difference === 'missing' && facts.invalid === true && facts.partitioned !== true) ||
+            // NOT NULL became a constraint with a name in PostgreSQL 18.
+            (kind === 'not-null constraint' && this.#otherMajor) ||
+            // Every new database has them; a dump does not tell that the source has dropped them.
+            (difference === 'extra' && ['schema public', 'extension plpgsql'].includes(`${kind} ${identity}`)));
+    }
+    /** Whether a change is to be told, but is no fault of the backup: pg_dump saves this in no other way. */
+    isChange({ source: { kind, identity, facts }, fact, before, after }) {
+        if (kind === 'subscription')
+            return true;
+        if (kind === 'extension')
+            return fact === 'version';
+        // PostgreSQL 16 began to spell them the BCP 47 way; what pg_upgrade brought along is spelt anew.
+        if (kind === 'collation')
+            return fact === 'locale' && facts.provider === 'i';
+        // pg_dump leaves out a name that looks like the server's own choice; if another table has it by now, it is another.
+        if (kind === 'not-null constraint' && fact === 'name')
+            return true;
+        // A child that went back to the default of its type: pg_dump says nothing of it, and it takes over its parent's.
+        if (kind === 'column' && ['storage', 'compression'].includes(fact)) {
+            return before === undefined && this.#parentsOfPart(identity).length > 0;
+        }
+        // What comes from the parent is made with the parent, and pg_dump leaves it out with its comment.
+        if (['constraint', 'not-null constraint', 'trigger'].includes(kind) && fact === 'comment' && after === undefined) {
+            const table = relationOf(identity);
+            const name = identity.slice(table.length);
+            return this.#parentsOfPart(identity).some((parent) => this.#source.has(`${kind} ${parent}${name}`));
+        }
+        return false;
+    }
+    /** Whether a change is none: the value means nothing in the copy. */
+    isNothing({ fact, before, after }) {
+        // A table keeps its TOAST table, and options, after the last long column was dropped; the copy gets none.
+        return fact === 'toastOptions' && (before === undefined || after === undefined);
+    }
+    #parentsOfPart(identity) {
+        return this.#parents.get(relationOf(identity)) ?? [];
+    }
+}
+/** `public."a.b"` of `public."a.b"."c.d"`. */
+function relationOf(identity) {
+    return /^(?:"(?:[^"]|"")+"|[^".]+)\.(?:"(?:[^"]|"")+"|[^".]+)/.exec(identity)?.[0] ?? identity;
+}
+
 ;// CONCATENATED MODULE: ./src/postgres/inventory-compare.ts
 
+
 /** Things that are named `<relation>.<name>` and vanish with their relation. */
-const PARTS = ['column', 'constraint', 'trigger', 'rule', 'policy'];
+const PARTS = ['column', 'constraint', 'not-null constraint', 'trigger', 'rule', 'policy'];
 /**
  * The differences between two inventories, by identity and by fact. What a restore changes lawfully is either left out
  * (OIDs, sizes, file numbers, sequence values, the database itself) or marked `expected`: another version of an
@@ -55779,17 +55935,18 @@ function compareInventories(source, restored, options = {}) {
     const otherMajor = majorOf(source.serverVersion) !== majorOf(restored.serverVersion);
     const before = index(source.objects);
     const after = index(restored.objects);
+    const lawful = new Lawful(before, otherMajor);
     const differences = [];
     for (const [key, object] of before) {
         const counterpart = after.get(key);
         if (counterpart === undefined)
-            differences.push(absent(object, 'missing', otherMajor));
+            differences.push(absent(object, 'missing', lawful));
         else
-            differences.push(...compareFacts(object, counterpart, { ...options, otherMajor }));
+            differences.push(...compareFacts(object, counterpart, { ...options, otherMajor, lawful }));
     }
     for (const [key, object] of after) {
         if (!before.has(key))
-            differences.push(absent(object, 'extra', otherMajor));
+            differences.push(absent(object, 'extra', lawful));
     }
     return withoutParts(differences, new Map([...after, ...before]));
 }
@@ -55799,18 +55956,11 @@ function majorOf(version) {
 function index(objects) {
     return new Map(objects.map((object) => [`${object.kind} ${object.identity}`, object]));
 }
-function absent(object, difference, otherMajor) {
-    const { kind, identity, facts } = object;
-    const lawful = 
-    // A restore into a rehearsal leaves subscriptions out, and pg_dump saves them for superusers only.
-    kind === 'subscription' ||
-        // pg_dump leaves out an index that a failed CREATE INDEX CONCURRENTLY left behind.
-        (kind === 'index' && difference === 'missing' && facts.invalid === true && facts.partitioned !== true) ||
-        // NOT NULL became a constraint with a name in PostgreSQL 18.
-        (kind === 'constraint' && facts.type === 'n' && otherMajor);
-    return { kind, identity, difference, ...(lawful ? { expected: true } : {}) };
+function absent(object, difference, lawful) {
+    const { kind, identity } = object;
+    return { kind, identity, difference, ...(lawful.isAbsence(object, difference) ? { expected: true } : {}) };
 }
-function compareFacts(source, restored, { definitions, otherMajor }) {
+function compareFacts(source, restored, { definitions, otherMajor, lawful }) {
     const { kind, identity } = source;
     const names = [...new Set([...Object.keys(source.facts), ...Object.keys(restored.facts)])].sort();
     const differences = [];
@@ -55818,14 +55968,15 @@ function compareFacts(source, restored, { definitions, otherMajor }) {
         if (fact === 'definition' && !definitions)
             continue;
         const [before, after] = [source.facts[fact], restored.facts[fact]].map((value) => comparable(value, fact, otherMajor));
-        if ((0,external_node_util_.isDeepStrictEqual)(before, after))
+        const change = { source, restored, fact, before, after };
+        if ((0,external_node_util_.isDeepStrictEqual)(before, after) || lawful.isNothing(change))
             continue;
-        const lawful = kind === 'subscription' || (kind === 'extension' && fact === 'version');
         const values = {
             ...(before === undefined ? {} : { source: before }),
             ...(after === undefined ? {} : { restored: after }),
+            ...(lawful.isChange(change) ? { expected: true } : {}),
         };
-        differences.push({ kind, identity, difference: 'changed', fact, ...values, ...(lawful ? { expected: true } : {}) });
+        differences.push({ kind, identity, difference: 'changed', fact, ...values });
     }
     return differences;
 }
@@ -55846,10 +55997,6 @@ function withoutParts(differences, objects) {
         const whole = PARTS.includes(kind) ? relationOf(identity) : typeof table === 'string' ? table : undefined;
         return difference === 'changed' || whole === undefined || !gone.has(`${difference} ${whole}`);
     });
-}
-/** `public."a.b"` of `public."a.b"."c.d"`. */
-function relationOf(identity) {
-    return /^(?:"(?:[^"]|"")+"|[^".]+)\.(?:"(?:[^"]|"")+"|[^".]+)/.exec(identity)?.[0] ?? identity;
 }
 
 ;// CONCATENATED MODULE: ./src/postgres/inventory.ts
@@ -56150,6 +56297,14 @@ const VALUE_CAUSES = [
         /^role "\d+" does not exist/,
         'A value (aclitem, regrole) names a role that was dropped: PostgreSQL itself cannot load it again. Find it on production by this number, and delete or replace it.',
     ],
+    [
+        /partition on another server$/,
+        'It is partitioned by the hash of an enum, which differs from database to database: rows would be sent to the other server. PostgreSQL itself cannot load it again; partition by list, or detach the foreign table.',
+    ],
+    [
+        /violates partition constraint/,
+        'It is partitioned by the hash of a value that holds an OID (an array or range of an enum, a regclass), which differs from database to database: PostgreSQL itself cannot load it again; partition by list, or by the hash of its text.',
+    ],
 ];
 function errorFindings(errors) {
     return errors.map(({ stage, subject, message }) => {
@@ -56203,12 +56358,17 @@ function judgeSequences(toc, restored) {
         const sequence = after.get(JSON.stringify([schema, name]));
         if (sequence && sequence.lastValue === lastValue && sequence.isCalled === isCalled)
             return [];
-        const now = sequence ? `stands at ${sequence.lastValue}, not at ${lastValue}` : 'is not there';
+        const now = sequence
+            ? `stands at ${standing(sequence)}, not at ${standing({ lastValue, isCalled })}`
+            : 'is not there';
         return [
             { severity: 'failure', message: `sequence ${schema}.${name} ${now}`, remedy: 'See the errors of the restore.' },
         ];
     });
     return [findings, `${(0,units/* formatCount */.B4)(dumped.length - findings.length)} of ${(0,units/* formatCount */.B4)(dumped.length)} sequences`];
+}
+function standing({ lastValue, isCalled }) {
+    return isCalled === false ? `${lastValue} (not called yet)` : `${lastValue}`;
 }
 function judgeStructure(source, restored) {
     const differences = compareInventories(source, restored);
@@ -56228,11 +56388,15 @@ function judgeStructure(source, restored) {
         `${(0,units/* formatCount */.B4)(source.objects.length)} objects compared, ${(0,units/* formatCount */.B4)(differences.length)} differences`,
     ];
 }
-function describeDifference({ kind, identity, difference, fact }) {
+function describeDifference({ kind, identity, difference, fact, restored, expected }) {
     if (difference === 'missing')
         return `${kind} ${identity} did not come back`;
+    if (difference === 'extra' && expected)
+        return `${kind} ${identity} is there again, as in every new database`;
     if (difference === 'extra')
         return `${kind} ${identity} came out of nowhere`;
+    if (fact === 'comment' && restored === undefined)
+        return `${kind} ${identity} came back without its comment`;
     return `${kind} ${identity} came back with another ${fact}`;
 }
 function judgeSettings(contents, refused) {
@@ -56376,7 +56540,7 @@ async function fingerprintOf(client, oid, head, signal) {
 
 /***/ }),
 
-/***/ 3575:
+/***/ 3110:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -56518,6 +56682,22 @@ function assertKnownEntries(toc) {
     if (!unknown)
         return;
     throw new base_errors/* LifeboatError */.H3('unknown-archive-entry', `The archive holds data of a kind that is not known here: ${unknown.desc}`, 'Use a newer release of pg-lifeboat, or restore the set by hand with its RESTORE.md.');
+}
+
+;// CONCATENATED MODULE: ./src/restore/foreign-leaves.ts
+/**
+ * OIDs of the partitions whose root has, at whatever depth, a partition on another server. What pg_dump loads via such a
+ * root may be sent there: a rehearsal must not do that.
+ */
+function besideForeignLeaves({ tables }) {
+    const byOid = new Map(tables.map((table) => [table.oid, table]));
+    const rootOf = (table) => {
+        const parent = table.isPartition ? byOid.get(table.parents[0] ?? 0) : undefined;
+        return parent === undefined ? table : rootOf(parent);
+    };
+    const partitions = tables.filter(({ isPartition }) => isPartition);
+    const roots = new Set(partitions.filter(({ kind }) => kind === 'f').map(rootOf));
+    return new Set(partitions.filter((table) => roots.has(rootOf(table))).map(({ oid }) => oid));
 }
 
 // EXTERNAL MODULE: ./src/restore/foreign-views.ts
@@ -56845,7 +57025,7 @@ class chunks_ChunkReader {
             const part = await this.readUpTo(missing);
             if (part === undefined)
                 break;
-            parts.push(part);
+            parts.push(Buffer.from(part));
             missing -= part.length;
         }
         return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
@@ -56855,18 +57035,26 @@ class chunks_ChunkReader {
         await this.#iterator.return?.();
     }
 }
-/** The same bytes in chunks of at least `minimum` bytes, the last one excepted, so that nobody is fed crumbs. */
+/**
+ * The same bytes in fewer chunks: those of fewer than `minimum` bytes are joined until they are so many, or a longer one
+ * comes, which passes as it is.
+ */
 async function* chunks_gatherChunks(source, minimum) {
     let gathered = [];
     let bytes = 0;
     for await (const chunk of source) {
-        gathered.push(chunk);
-        bytes += chunk.length;
-        if (bytes < minimum)
-            continue;
-        yield join(gathered);
-        gathered = [];
-        bytes = 0;
+        const isLarge = chunk.length >= minimum;
+        if (!isLarge) {
+            gathered.push(chunk);
+            bytes += chunk.length;
+        }
+        if (bytes > 0 && (isLarge || bytes >= minimum)) {
+            yield join(gathered);
+            gathered = [];
+            bytes = 0;
+        }
+        if (isLarge)
+            yield chunk;
     }
     if (bytes > 0)
         yield join(gathered);
@@ -57036,33 +57224,28 @@ const LINE_FEED = 0x0a;
 const COPY_END_MARKER = Buffer.from('\\.\n\n\n');
 /**
  * The COPY text of a table's data file, without the end marker. The marker is told by its position, the last five bytes,
- * and not by its look: an empty line is a legal row (an empty string in a table of one column).
+ * and not by its look: an empty line is a legal row (an empty string in a table of one column). Chunks may be lent: the next
+ * one of the source is asked for when the next one is asked for here.
  * Rejects with LifeboatError `cut-data-file` if the file does not end in the marker, at the start of a line.
  */
 async function* copyRows(source) {
-    // Always at least as long as the marker, once there are that many bytes.
+    // The newest bytes, as many as the marker has, once there are so many: a copy, since a chunk is only lent.
     let held = Buffer.alloc(0);
     let lastGiven = LINE_FEED;
     for await (const chunk of source) {
-        if (chunk.length >= COPY_END_MARKER.length) {
-            if (held.length > 0)
-                yield held;
-            lastGiven = held.at(-1) ?? lastGiven;
-            held = chunk;
-            continue;
-        }
-        const settled = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
-        if (settled.length > 0)
-            yield settled;
-        lastGiven = settled.at(-1) ?? lastGiven;
-        held = Buffer.concat([held.subarray(settled.length), chunk]);
+        const settled = Math.max(0, held.length + chunk.length - COPY_END_MARKER.length);
+        const fromHeld = held.subarray(0, settled);
+        const fromChunk = chunk.subarray(0, Math.max(0, settled - held.length));
+        held = Buffer.concat([held.subarray(fromHeld.length), chunk.subarray(fromChunk.length)]);
+        lastGiven = fromChunk.at(-1) ?? fromHeld.at(-1) ?? lastGiven;
+        if (fromHeld.length > 0)
+            yield fromHeld;
+        if (fromChunk.length > 0)
+            yield fromChunk;
     }
-    const rest = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
-    if (!held.subarray(rest.length).equals(COPY_END_MARKER) || (rest.at(-1) ?? lastGiven) !== LINE_FEED) {
-        throw new base_errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
-    }
-    if (rest.length > 0)
-        yield rest;
+    if (held.equals(COPY_END_MARKER) && lastGiven === LINE_FEED)
+        return;
+    throw new base_errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
 }
 /**
  * Cuts COPY text into segments, each ending at the first line end at or after `targetBytes`, so each a COPY text of its
@@ -57160,6 +57343,8 @@ function planLoads(contents) {
         loads.push({ kind: 'bundle', bytes, path });
     return loads.sort((a, b) => b.bytes - a.bytes);
 }
+/** Why rows are not loaded; `examine.ts` knows it by its words. */
+const REACHES_OUT = 'its rows are loaded via a partitioned table that has a partition on another server';
 /** One connection, and what it loads through it. */
 class Loader {
     #options;
@@ -57222,6 +57407,12 @@ class Loader {
      * For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
      */
     async #copy(entry, rows, expected, alone) {
+        if (entry.viaPartitionRoot && this.#options.besideForeign?.has(entry.oid)) {
+            this.#refuse(`TABLE DATA ${entry.schema}.${entry.name}`, REACHES_OUT);
+            for await (const _ of rows)
+                ;
+            return;
+        }
         const client = await this.#connection();
         const own = `${client.escapeIdentifier(entry.schema)}.${client.escapeIdentifier(entry.name)}`;
         const mayEmpty = this.#created.has(entry.oid) && !entry.viaPartitionRoot;
@@ -57263,10 +57454,13 @@ class Loader {
         const failure = (0,server_messages/* failureOf */.g5)(error);
         if (failure !== undefined)
             throw failure;
+        this.#refuse(subject, (0,server_messages/* describeServerError */.JL)(error));
+    }
+    #refuse(subject, message) {
         if (this.#refused.has(subject))
             return;
         this.#refused.add(subject);
-        this.#errors.push({ stage: 'rows', subject, message: (0,server_messages/* describeServerError */.JL)(error) });
+        this.#errors.push({ stage: 'rows', subject, message });
     }
     async #connection() {
         this.#client ??= await this.#options.target.connect('restore');
@@ -57300,6 +57494,7 @@ async function* checked(rows, expected, table) {
 
 
 
+
 /**
  * Restores a whole set into a new database of the scratch cluster: schema, rows, large objects, sequences, and then
  * indexes and constraints. What the server refuses is collected, not thrown. Errors: those of the set's parts,
@@ -57309,8 +57504,8 @@ async function restoreSet(options) {
     const { set, contents, identities, tools, temp, jobs, signal, stage } = options;
     const directory = (0,external_node_path_.join)(temp, 'restore');
     await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
-    const unfilled = (0,foreign_views/* foreignViews */.$)(contents.inventory);
-    const archive = await fetchArchive(set, identities, directory, signal, unfilled);
+    const inventory = contents.inventory;
+    const archive = await fetchArchive(set, identities, directory, signal, (0,foreign_views/* foreignViews */.$)(inventory));
     assertSameTables(contents, archive.toc);
     const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options));
     const rootRows = new RootRows((0,postgres_toc/* tableDataEntries */.RY)(archive.toc));
@@ -57321,7 +57516,8 @@ async function restoreSet(options) {
         ...(await stage('data', 'Sequences and large objects', () => runPgRestore({ ...pgRestore, section: 'data', list: archive.restList }))),
         ...(await stage('rows', 'Rows', () => {
             const load = { set, contents, identities, target, jobs, signal, toc: archive.toc };
-            return loadRows({ ...load, largeObjects: large_objects/* serverLargeObjects */.rm, rootRows });
+            const besideForeign = besideForeignLeaves(inventory);
+            return loadRows({ ...load, largeObjects: large_objects/* serverLargeObjects */.rm, rootRows, besideForeign });
         })),
         ...(await stage('post-data', 'Indexes, constraints, triggers', async () => {
             const lists = archive.postDataLists.map((list) => ({ ...pgRestore, section: 'post-data', list, jobs }));
@@ -77604,12 +77800,12 @@ class PayloadCipher {
     get chunks() {
         return this.#chunks;
     }
-    /** Writes the encrypted chunk, TAG_BYTES longer than `plain`, into `target` from `at`; returns where it ends. */
-    encrypt(plain, last, target, at) {
+    /** The encrypted chunk and its tag: two buffers, since joining them would copy everything once more. */
+    encrypt(plain, last) {
         const cipher = (0,external_node_crypto_.createCipheriv)(CIPHER, this.#key, this.#nextNonce(last), OPTIONS);
-        cipher.update(plain).copy(target, at);
+        const sealed = cipher.update(plain);
         cipher.final();
-        return at + plain.length + cipher.getAuthTag().copy(target, at + plain.length);
+        return [sealed, cipher.getAuthTag()];
     }
     /** Throws if the chunk is not authentic: changed, out of its place, or last where it is not (and the reverse). */
     decrypt(sealed, last) {
@@ -77677,8 +77873,6 @@ const HEADER_END = '\n--- ';
 /** More than 500 recipients' worth. */
 const MAX_HEADER_BYTES = 64 * 1024;
 const LINE_FEED = 0x0a;
-/** Encrypted chunks are given out several at a time: an allocation for each costs as much as the cipher. */
-const CHUNKS_AT_ONCE = 4;
 /** A private key. Never shows itself: not in JSON, not when it is logged. */
 class AgeIdentity {
     #secret;
@@ -77753,8 +77947,6 @@ function decryptAge(identities) {
 class AgeEncrypt extends external_node_stream_.Transform {
     #recipients;
     #cutter = new BlockCutter(PLAIN_CHUNK_BYTES);
-    #out = Buffer.alloc(0);
-    #outUsed = 0;
     #cipher;
     constructor(recipients) {
         super();
@@ -77783,13 +77975,8 @@ class AgeEncrypt extends external_node_stream_.Transform {
     #give(block, last) {
         if (this.#cipher === undefined)
             throw new Error('the header was not written yet');
-        if (this.#outUsed === 0)
-            this.#out = Buffer.allocUnsafeSlow(CHUNKS_AT_ONCE * (PLAIN_CHUNK_BYTES + TAG_BYTES));
-        this.#outUsed = this.#cipher.encrypt(block, last, this.#out, this.#outUsed);
-        if (!last && this.#outUsed < this.#out.length)
-            return;
-        this.push(this.#out.subarray(0, this.#outUsed));
-        this.#outUsed = 0;
+        for (const part of this.#cipher.encrypt(block, last))
+            this.push(part);
     }
     _transform(chunk, _encoding, done) {
         for (const block of this.#cutter.cut(chunk))

@@ -32384,12 +32384,7 @@ class DirectoryStorage {
         options.signal?.throwIfAborted();
         const context = { key, url: this.url, signal: options.signal };
         try {
-            const file = await (0,promises_.open)(path, 'r');
-            if (!(await file.stat()).isFile()) {
-                await file.close();
-                throw noObject(key, this.url);
-            }
-            return explainedStream(file, options, context);
+            return explainedStream(await openFile(path, () => noObject(key, this.url)), options, context);
         }
         catch (error) {
             throw explainFileError(error, context);
@@ -32496,6 +32491,19 @@ async function createFile(path) {
         }
     }
 }
+/** Opens a file for reading; what is no file rejects with `otherwise`. */
+async function openFile(path, otherwise) {
+    const file = await (0,promises_.open)(path, 'r');
+    try {
+        if (!(await file.stat()).isFile())
+            throw otherwise();
+        return file;
+    }
+    catch (error) {
+        await file.close();
+        throw error;
+    }
+}
 /** Without this a rename may be forgotten in a power cut. Not every file system can; those do it by themselves. */
 async function syncDirectory(directory) {
     const handle = await (0,promises_.open)(directory, 'r');
@@ -32524,6 +32532,8 @@ function explainedStream(file, { start, signal }, context) {
         }
     }
     const stream = external_node_stream_.Readable.from(explained(), { objectMode: false, highWaterMark: CHUNK_BYTES });
+    // A generator that nobody has begun to read runs no `finally`: without this an early abort would leave the file open.
+    stream.once('close', () => bytes.destroy());
     return signal ? (0,external_node_stream_.addAbortSignal)(signal, stream) : stream;
 }
 function cannotLock(url) {
@@ -32645,7 +32655,7 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
     }
     catch (thrown) {
         // Whatever a cancelled run ends with is a consequence of that.
-        const error = runner.signal.aborted ? runner.signal.reason : thrown;
+        const error = runner.signal.aborted ? runner.signal.reason : asFullDisk(thrown);
         report.verdict = verdictOn(error);
         if (error instanceof errors/* LifeboatError */.H3) {
             report.error = { code: error.code, message: error.message, remedy: error.remedy };
@@ -32661,6 +32671,13 @@ async function reporting(runner, report, body, verdictOn = () => 'failed') {
         publishReport(runner, report);
     }
     return report.verdict;
+}
+/** The storage explains its own errors; what else a run writes lies in RUNNER_TEMP. */
+function asFullDisk(error) {
+    const code = error instanceof errors/* LifeboatError */.H3 ? undefined : (0,errors/* codeOf */.$N)(error);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT')
+        return error;
+    return new errors/* LifeboatError */.H3('runner-full', `No space is left in RUNNER_TEMP, where this action keeps what it works on (${code})`, 'Free disk space on the runner, or let the job run on one with a larger disk.', { cause: error });
 }
 function publishReport(runner, report) {
     const redacted = runner.redact(report);
@@ -32892,7 +32909,7 @@ function readBackupInputs(inputs) {
 function readStorage(inputs) {
     const value = inputs.optional('storage');
     if (value === undefined)
-        inputs.reject('storage', 'is missing', STORAGE_ACCEPTED);
+        inputs.reject('storage', 'is missing', `${STORAGE_ACCEPTED} (a missing secret or variable is empty)`);
     else if (/[@?]/.test(value)) {
         // Perhaps credentials: nothing of it is shown.
         inputs.reject('storage', 'holds credentials or options', `${STORAGE_ACCEPTED}; credentials in the AWS_* variables`);
@@ -43131,30 +43148,34 @@ var external_node_crypto_ = __nccwpck_require__(7598);
 var external_node_util_ = __nccwpck_require__(7975);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
-// EXTERNAL MODULE: external "node:stream"
-var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: ./src/streams/age.ts + 53 modules
 var age = __nccwpck_require__(5948);
+// EXTERNAL MODULE: external "node:stream"
+var external_node_stream_ = __nccwpck_require__(7075);
 // EXTERNAL MODULE: external "node:stream/promises"
 var promises_ = __nccwpck_require__(6466);
 ;// CONCATENATED MODULE: ./src/streams/chain.ts
 
+
 /**
  * The source's bytes after they went through all the stages (at least one), with backpressure from end to end.
  * An error anywhere destroys every stage, ends the source and is what the reader gets; so does stopping to read. An abort
- * ends it at once with the signal's reason. Nothing is read from the source before somebody reads here.
+ * ends it at once with the signal's reason. Nothing is read from the source before somebody reads here. `see` is shown
+ * each chunk of the source.
  */
-async function* chain_runChain(source, stages, signal) {
+async function* chain_runChain(source, stages, signal, see = () => { }) {
     const last = stages.at(-1);
     if (last === undefined)
         throw new Error('a chain needs a stage');
     // A stage that fails after everything is over, as zlib's do at times, must not bring the process down.
     for (const stage of stages)
         stage.on('error', () => { });
-    // Whoever reads the last stage learns of every error; the pipeline's own promise may settle before the last bytes came.
-    // Its types know streams only; it takes any async iterable as its source.
-    const first = source;
-    (0,promises_.pipeline)([first, ...stages], { signal }).catch(() => { });
+    if (signal)
+        (0,external_node_stream_.addAbortSignal)(signal, last);
+    const [first = last] = stages;
+    if (stages.length > 1)
+        (0,promises_.pipeline)(stages).catch(() => { });
+    const endSource = feed(source, first, see);
     try {
         for await (const chunk of last)
             yield chunk;
@@ -43164,9 +43185,42 @@ async function* chain_runChain(source, stages, signal) {
         throw error;
     }
     finally {
+        endSource();
         for (const stage of stages)
             stage.destroy();
     }
+}
+/**
+ * Gives the source's chunks to a stage, the next one when the stage has done with the one before: a chunk is only lent.
+ * Ends the source when the stage is closed, also while the source is silent; so does what is returned.
+ */
+function feed(source, stage, see) {
+    const iterator = source[Symbol.asyncIterator]();
+    const fail = (error) => stage.destroy(error);
+    const pull = () => {
+        if (stage.destroyed)
+            return;
+        iterator.next().then(({ value, done }) => {
+            if (stage.destroyed)
+                return;
+            if (done) {
+                stage.end();
+                return;
+            }
+            see(value);
+            stage.write(value, (error) => (error ? fail(error) : pull()));
+        }, fail);
+    };
+    const end = () => {
+        if (source instanceof external_node_stream_.Readable)
+            source.destroy();
+        // Where it waits for something, this takes effect when that comes.
+        else
+            void iterator.return?.().catch(() => undefined);
+    };
+    stage.once('close', end);
+    pull();
+    return end;
 }
 
 ;// CONCATENATED MODULE: ./src/streams/digest.ts
@@ -43386,7 +43440,6 @@ function damaged(cause) {
 
 
 
-
 /** Storage is not fed smaller chunks than this, the last one excepted. */
 const MIN_CHUNK_BYTES = (/* unused pure expression or super */ null && (64 * 1024));
 /** What the name of a stored part ends in. */
@@ -43399,19 +43452,15 @@ function sealedSuffix(sealing) {
  */
 function seal(source, sealing, signal) {
     let plainBytes = 0;
-    // A stage, not a wrapper of the source: a chain that never starts must still end its source.
-    const plain = new Transform({
-        transform(chunk, _encoding, done) {
-            plainBytes += chunk.length;
-            done(null, chunk);
-        },
-    });
     const stored = new DigestMeter();
     const encryption = sealing.recipients.length > 0 ? [encryptAge(sealing.recipients)] : [];
-    const stages = [plain, compressZstd(sealing.level), ...encryption, stored];
+    const stages = [compressZstd(sealing.level), ...encryption, stored];
     let complete = false;
     async function* stream() {
-        yield* gatherChunks(runChain(source, stages, signal), MIN_CHUNK_BYTES);
+        const chain = runChain(source, stages, signal, (chunk) => {
+            plainBytes += chunk.length;
+        });
+        yield* gatherChunks(chain, MIN_CHUNK_BYTES);
         complete = true;
     }
     return {
@@ -43526,7 +43575,7 @@ async function* storedBytes(set, part, signal) {
 function plainBytes(set, part, identities, signal) {
     const encrypted = part.path.endsWith('.age');
     if (encrypted && identities.length === 0) {
-        throw new errors/* LifeboatError */.H3('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.');
+        throw new errors/* LifeboatError */.H3('no-identity', `The set ${set.head.id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.');
     }
     return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part);
 }
@@ -43899,7 +43948,10 @@ const backupAgeCheck = {
 
 // EXTERNAL MODULE: ./src/postgres/toc.ts + 4 modules
 var postgres_toc = __nccwpck_require__(7103);
+// EXTERNAL MODULE: ./src/checks/reading.ts + 4 modules
+var reading = __nccwpck_require__(2213);
 ;// CONCATENATED MODULE: ./src/checks/contents.ts
+
 
 
 /** The contents, the archive and the parts tell of the same files: nothing is missing, nothing is there twice. */
@@ -43907,13 +43959,7 @@ const contentsCheck = {
     id: 'contents',
     title: 'The archive holds what the set says',
     modes: ['integrity'],
-    async run(context) {
-        const { inside, damage } = await context.reading();
-        if (!inside) {
-            const summary = damage.length > 0 ? 'the contents cannot be read' : 'encrypted, and no identity was given';
-            return { status: 'not run', summary, findings: [] };
-        }
-        const { contents, toc, files } = inside;
+    run: (0,reading/* lookInside */.Y)(({ contents, toc, files }) => {
         const problems = [];
         for (const { name, plainBytes } of contents.files) {
             const bytes = files.get(name);
@@ -43941,7 +43987,7 @@ const contentsCheck = {
             problems.push('the archive has no readable table of contents');
         const summary = `${(0,units/* formatCount */.B4)(contents.files.length)} files, ${(0,units/* formatCount */.B4)(contents.tables.length)} tables`;
         return { summary, findings: problems.slice(0, 20).map(asFinding) };
-    },
+    }),
 };
 function asFinding(message) {
     return {
@@ -44067,17 +44113,12 @@ var streams_fingerprint = __nccwpck_require__(3721);
 ;// CONCATENATED MODULE: ./src/checks/rows.ts
 
 
+
 const rowsCheck = {
     id: 'rows',
     title: 'The stored rows are the rows that were dumped',
     modes: ['integrity'],
-    async run(context) {
-        const { inside, damage } = await context.reading();
-        if (!inside) {
-            const summary = damage.length > 0 ? 'the contents cannot be read' : 'encrypted, and no identity was given';
-            return { status: 'not run', summary, findings: [] };
-        }
-        const { contents, fingerprints } = inside;
+    run: (0,reading/* lookInside */.Y)(({ contents, fingerprints }) => {
         const findings = [];
         let rows = 0;
         for (const { schema, name, file, fingerprint } of contents.tables) {
@@ -44095,7 +44136,7 @@ const rowsCheck = {
         const tables = `${(0,units/* formatCount */.B4)(contents.tables.length)} tables, ${(0,units/* formatCount */.B4)(rows)} rows`;
         const summary = count === 0 ? tables : `${tables}, ${(0,units/* formatCount */.B4)(count)} large objects`;
         return { summary, findings: findings.slice(0, 20) };
-    },
+    }),
 };
 function different(what, missing) {
     return {
@@ -44201,6 +44242,7 @@ const CHECKS = [
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  Y: () => (/* binding */ lookInside),
   u: () => (/* binding */ readEverything)
 });
 
@@ -44262,7 +44304,7 @@ class chunks_ChunkReader {
             const part = await this.readUpTo(missing);
             if (part === undefined)
                 break;
-            parts.push(part);
+            parts.push(Buffer.from(part));
             missing -= part.length;
         }
         return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
@@ -44272,18 +44314,26 @@ class chunks_ChunkReader {
         await this.#iterator.return?.();
     }
 }
-/** The same bytes in chunks of at least `minimum` bytes, the last one excepted, so that nobody is fed crumbs. */
+/**
+ * The same bytes in fewer chunks: those of fewer than `minimum` bytes are joined until they are so many, or a longer one
+ * comes, which passes as it is.
+ */
 async function* chunks_gatherChunks(source, minimum) {
     let gathered = [];
     let bytes = 0;
     for await (const chunk of source) {
-        gathered.push(chunk);
-        bytes += chunk.length;
-        if (bytes < minimum)
-            continue;
-        yield join(gathered);
-        gathered = [];
-        bytes = 0;
+        const isLarge = chunk.length >= minimum;
+        if (!isLarge) {
+            gathered.push(chunk);
+            bytes += chunk.length;
+        }
+        if (bytes > 0 && (isLarge || bytes >= minimum)) {
+            yield join(gathered);
+            gathered = [];
+            bytes = 0;
+        }
+        if (isLarge)
+            yield chunk;
     }
     if (bytes > 0)
         yield join(gathered);
@@ -44455,33 +44505,28 @@ const LINE_FEED = 0x0a;
 const COPY_END_MARKER = Buffer.from('\\.\n\n\n');
 /**
  * The COPY text of a table's data file, without the end marker. The marker is told by its position, the last five bytes,
- * and not by its look: an empty line is a legal row (an empty string in a table of one column).
+ * and not by its look: an empty line is a legal row (an empty string in a table of one column). Chunks may be lent: the next
+ * one of the source is asked for when the next one is asked for here.
  * Rejects with LifeboatError `cut-data-file` if the file does not end in the marker, at the start of a line.
  */
 async function* copyRows(source) {
-    // Always at least as long as the marker, once there are that many bytes.
+    // The newest bytes, as many as the marker has, once there are so many: a copy, since a chunk is only lent.
     let held = Buffer.alloc(0);
     let lastGiven = LINE_FEED;
     for await (const chunk of source) {
-        if (chunk.length >= COPY_END_MARKER.length) {
-            if (held.length > 0)
-                yield held;
-            lastGiven = held.at(-1) ?? lastGiven;
-            held = chunk;
-            continue;
-        }
-        const settled = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
-        if (settled.length > 0)
-            yield settled;
-        lastGiven = settled.at(-1) ?? lastGiven;
-        held = Buffer.concat([held.subarray(settled.length), chunk]);
+        const settled = Math.max(0, held.length + chunk.length - COPY_END_MARKER.length);
+        const fromHeld = held.subarray(0, settled);
+        const fromChunk = chunk.subarray(0, Math.max(0, settled - held.length));
+        held = Buffer.concat([held.subarray(fromHeld.length), chunk.subarray(fromChunk.length)]);
+        lastGiven = fromChunk.at(-1) ?? fromHeld.at(-1) ?? lastGiven;
+        if (fromHeld.length > 0)
+            yield fromHeld;
+        if (fromChunk.length > 0)
+            yield fromChunk;
     }
-    const rest = held.subarray(0, Math.max(0, held.length - COPY_END_MARKER.length));
-    if (!held.subarray(rest.length).equals(COPY_END_MARKER) || (rest.at(-1) ?? lastGiven) !== LINE_FEED) {
-        throw new errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
-    }
-    if (rest.length > 0)
-        yield rest;
+    if (held.equals(COPY_END_MARKER) && lastGiven === LINE_FEED)
+        return;
+    throw new errors/* LifeboatError */.H3('cut-data-file', 'A data file of the dump is not complete: it does not end in the end marker of pg_dump.', 'Treat the dump as failed: look for an earlier error of pg_dump or of the storage, then dump again.');
 }
 /**
  * Cuts COPY text into segments, each ending at the first line end at or after `targetBytes`, so each a COPY text of its
@@ -44532,6 +44577,16 @@ var fingerprint = __nccwpck_require__(3721);
 
 
 const AT_ONCE = 4;
+/** A check of what is inside of the parts: `not run` where they could not be opened. */
+function lookInside(look) {
+    return async (context) => {
+        const { inside, damage } = await context.reading();
+        if (inside)
+            return look(inside);
+        const summary = damage.length > 0 ? 'the contents cannot be read' : 'encrypted, and no identity was given';
+        return { status: 'not run', summary, findings: [] };
+    };
+}
 /**
  * Reads every part once, several at a time: digests always; what is inside, where it can be opened. Damage is collected;
  * what keeps from reading (the storage, a wrong identity) rejects.
@@ -47757,9 +47812,15 @@ function actionsRunner(env = process.env) {
             }
         },
         writeReport: (report) => {
-            const path = (0,external_node_path_.join)(makeTemp(env, 'pg-lifeboat-report-'), 'report.json');
-            (0,external_node_fs_.writeFileSync)(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 });
-            return path;
+            try {
+                const path = (0,external_node_path_.join)(makeTemp(env, 'pg-lifeboat-report-'), 'report.json');
+                (0,external_node_fs_.writeFileSync)(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 });
+                return path;
+            }
+            catch (error) {
+                log.warning(`The report could not be written: ${(0,errors/* messageOf */.bD)(error)}`);
+                return '';
+            }
         },
         log,
         saveState,
@@ -68258,12 +68319,12 @@ class PayloadCipher {
     get chunks() {
         return this.#chunks;
     }
-    /** Writes the encrypted chunk, TAG_BYTES longer than `plain`, into `target` from `at`; returns where it ends. */
-    encrypt(plain, last, target, at) {
+    /** The encrypted chunk and its tag: two buffers, since joining them would copy everything once more. */
+    encrypt(plain, last) {
         const cipher = (0,external_node_crypto_.createCipheriv)(CIPHER, this.#key, this.#nextNonce(last), OPTIONS);
-        cipher.update(plain).copy(target, at);
+        const sealed = cipher.update(plain);
         cipher.final();
-        return at + plain.length + cipher.getAuthTag().copy(target, at + plain.length);
+        return [sealed, cipher.getAuthTag()];
     }
     /** Throws if the chunk is not authentic: changed, out of its place, or last where it is not (and the reverse). */
     decrypt(sealed, last) {
@@ -68331,8 +68392,6 @@ const HEADER_END = '\n--- ';
 /** More than 500 recipients' worth. */
 const MAX_HEADER_BYTES = 64 * 1024;
 const LINE_FEED = 0x0a;
-/** Encrypted chunks are given out several at a time: an allocation for each costs as much as the cipher. */
-const CHUNKS_AT_ONCE = 4;
 /** A private key. Never shows itself: not in JSON, not when it is logged. */
 class AgeIdentity {
     #secret;
@@ -68407,8 +68466,6 @@ function decryptAge(identities) {
 class AgeEncrypt extends external_node_stream_.Transform {
     #recipients;
     #cutter = new BlockCutter(PLAIN_CHUNK_BYTES);
-    #out = Buffer.alloc(0);
-    #outUsed = 0;
     #cipher;
     constructor(recipients) {
         super();
@@ -68437,13 +68494,8 @@ class AgeEncrypt extends external_node_stream_.Transform {
     #give(block, last) {
         if (this.#cipher === undefined)
             throw new Error('the header was not written yet');
-        if (this.#outUsed === 0)
-            this.#out = Buffer.allocUnsafeSlow(CHUNKS_AT_ONCE * (PLAIN_CHUNK_BYTES + TAG_BYTES));
-        this.#outUsed = this.#cipher.encrypt(block, last, this.#out, this.#outUsed);
-        if (!last && this.#outUsed < this.#out.length)
-            return;
-        this.push(this.#out.subarray(0, this.#outUsed));
-        this.#outUsed = 0;
+        for (const part of this.#cipher.encrypt(block, last))
+            this.push(part);
     }
     _transform(chunk, _encoding, done) {
         for (const block of this.#cutter.cut(chunk))

@@ -9,7 +9,7 @@ import {
   type Written,
 } from './file-commands.ts'
 import { jobEnvironment, nodeFor, postApplies } from './job-environment.ts'
-import { findOrphans, killOrphans, type Orphan } from './orphans.ts'
+import { findLasting, killOrphans, type Orphan } from './orphans.ts'
 import { type Interruption, superviseStep } from './step-process.ts'
 import { type Annotation, CommandReader, Masks, type WorkflowCommand } from './workflow-commands.ts'
 
@@ -158,7 +158,7 @@ async function finishJob(job: JobState): Promise<{ posts: StepResult[]; orphans:
     posts.push(await runStep(job, { action, script, env: postEnv, phase: 'post', options: rest }))
   }
   const trackingId = job.variables.RUNNER_TRACKING_ID ?? ''
-  const orphans = await findOrphans(trackingId)
+  const orphans = await findLasting(trackingId)
   await killOrphans(trackingId, orphans)
   return { posts, orphans }
 }

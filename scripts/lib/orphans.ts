@@ -25,7 +25,18 @@ async function inspect(pid: string, trackingId: string): Promise<Orphan | undefi
   return commandLine === '' ? undefined : { pid: Number(pid), command: commandLine.replaceAll('\0', ' ').trim() }
 }
 
-/** Kills what `findOrphans` found, by pid, and waits until it is gone (2 s at most). */
+/** The same, but what goes by itself within 2 s was only on its way out. */
+export async function findLasting(trackingId: string): Promise<Orphan[]> {
+  const deadline = performance.now() + 2_000
+  let left = await findOrphans(trackingId)
+  while (left.length > 0 && performance.now() < deadline) {
+    await delay(20)
+    left = await findOrphans(trackingId)
+  }
+  return left
+}
+
+/** Kills what was found, by pid, and waits until it is gone (20 s at most). */
 export async function killOrphans(trackingId: string, orphans: readonly Orphan[]): Promise<void> {
   for (const { pid } of orphans) {
     try {
@@ -34,7 +45,7 @@ export async function killOrphans(trackingId: string, orphans: readonly Orphan[]
       // already gone
     }
   }
-  const deadline = performance.now() + 2_000
+  const deadline = performance.now() + 20_000
   let left = orphans.length
   while (left > 0 && performance.now() < deadline) {
     await delay(20)

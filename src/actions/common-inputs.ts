@@ -57,7 +57,8 @@ export function readBackupInputs(inputs: InputReader): BackupInputs {
 
 function readStorage(inputs: InputReader): string {
   const value = inputs.optional('storage')
-  if (value === undefined) inputs.reject('storage', 'is missing', STORAGE_ACCEPTED)
+  if (value === undefined)
+    inputs.reject('storage', 'is missing', `${STORAGE_ACCEPTED} (a missing secret or variable is empty)`)
   else if (/[@?]/.test(value)) {
     // Perhaps credentials: nothing of it is shown.
     inputs.reject('storage', 'holds credentials or options', `${STORAGE_ACCEPTED}; credentials in the AWS_* variables`)

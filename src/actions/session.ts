@@ -1,4 +1,4 @@
-import { LifeboatError } from '../base/errors.ts'
+import { codeOf, LifeboatError } from '../base/errors.ts'
 import type { Verdict } from '../base/findings.ts'
 import { type Clock, systemClock } from '../base/ports.ts'
 import { formatDuration } from '../base/units.ts'
@@ -59,7 +59,7 @@ export async function reporting<R extends Report>(
     await body(report)
   } catch (thrown) {
     // Whatever a cancelled run ends with is a consequence of that.
-    const error: unknown = runner.signal.aborted ? runner.signal.reason : thrown
+    const error: unknown = runner.signal.aborted ? runner.signal.reason : asFullDisk(thrown)
     report.verdict = verdictOn(error)
     if (error instanceof LifeboatError) {
       report.error = { code: error.code, message: error.message, remedy: error.remedy }
@@ -73,6 +73,18 @@ export async function reporting<R extends Report>(
     publishReport(runner, report)
   }
   return report.verdict
+}
+
+/** The storage explains its own errors; what else a run writes lies in RUNNER_TEMP. */
+function asFullDisk(error: unknown): unknown {
+  const code = error instanceof LifeboatError ? undefined : codeOf(error)
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
+  return new LifeboatError(
+    'runner-full',
+    `No space is left in RUNNER_TEMP, where this action keeps what it works on (${code})`,
+    'Free disk space on the runner, or let the job run on one with a larger disk.',
+    { cause: error },
+  )
 }
 
 function publishReport(runner: Runner, report: Report): void {

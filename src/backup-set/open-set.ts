@@ -127,7 +127,7 @@ export function plainBytes(
     throw new LifeboatError(
       'no-identity',
       `The set ${set.head.id} is encrypted, and no identity was given`,
-      'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret.',
+      'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.',
     )
   }
   return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part)

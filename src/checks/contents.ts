@@ -2,19 +2,14 @@ import type { Finding } from '../base/findings.ts'
 import { formatCount } from '../base/units.ts'
 import { tableDataEntries } from '../postgres/toc.ts'
 import type { Check } from './check.ts'
+import { lookInside } from './reading.ts'
 
 /** The contents, the archive and the parts tell of the same files: nothing is missing, nothing is there twice. */
 export const contentsCheck: Check = {
   id: 'contents',
   title: 'The archive holds what the set says',
   modes: ['integrity'],
-  async run(context) {
-    const { inside, damage } = await context.reading()
-    if (!inside) {
-      const summary = damage.length > 0 ? 'the contents cannot be read' : 'encrypted, and no identity was given'
-      return { status: 'not run', summary, findings: [] }
-    }
-    const { contents, toc, files } = inside
+  run: lookInside(({ contents, toc, files }) => {
     const problems: string[] = []
     for (const { name, plainBytes } of contents.files) {
       const bytes = files.get(name)
@@ -36,7 +31,7 @@ export const contentsCheck: Check = {
     if (!toc) problems.push('the archive has no readable table of contents')
     const summary = `${formatCount(contents.files.length)} files, ${formatCount(contents.tables.length)} tables`
     return { summary, findings: problems.slice(0, 20).map(asFinding) }
-  },
+  }),
 }
 
 function asFinding(message: string): Finding {

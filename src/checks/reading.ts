@@ -7,6 +7,7 @@ import type { AgeIdentity } from '../streams/age.ts'
 import { unpackBundle } from '../streams/bundle.ts'
 import { copyRows } from '../streams/copy-file.ts'
 import { type Fingerprint, LineFingerprinter, largeObjectFingerprint } from '../streams/fingerprint.ts'
+import type { Check, CheckOutcome } from './check.ts'
 
 /** What reading every stored byte of a set brought to light. */
 export interface Reading {
@@ -32,6 +33,16 @@ export interface Inside {
 }
 
 const AT_ONCE = 4
+
+/** A check of what is inside of the parts: `not run` where they could not be opened. */
+export function lookInside(look: (inside: Inside) => CheckOutcome): Check['run'] {
+  return async (context) => {
+    const { inside, damage } = await context.reading()
+    if (inside) return look(inside)
+    const summary = damage.length > 0 ? 'the contents cannot be read' : 'encrypted, and no identity was given'
+    return { status: 'not run', summary, findings: [] }
+  }
+}
 
 /**
  * Reads every part once, several at a time: digests always; what is inside, where it can be opened. Damage is collected;

@@ -2,18 +2,13 @@ import type { Finding } from '../base/findings.ts'
 import { formatCount } from '../base/units.ts'
 import { addFingerprints, sameFingerprint } from '../streams/fingerprint.ts'
 import type { Check } from './check.ts'
+import { lookInside } from './reading.ts'
 
 export const rowsCheck: Check = {
   id: 'rows',
   title: 'The stored rows are the rows that were dumped',
   modes: ['integrity'],
-  async run(context) {
-    const { inside, damage } = await context.reading()
-    if (!inside) {
-      const summary = damage.length > 0 ? 'the contents cannot be read' : 'encrypted, and no identity was given'
-      return { status: 'not run', summary, findings: [] }
-    }
-    const { contents, fingerprints } = inside
+  run: lookInside(({ contents, fingerprints }) => {
     const findings: Finding[] = []
     let rows = 0
     for (const { schema, name, file, fingerprint } of contents.tables) {
@@ -29,7 +24,7 @@ export const rowsCheck: Check = {
     const tables = `${formatCount(contents.tables.length)} tables, ${formatCount(rows)} rows`
     const summary = count === 0 ? tables : `${tables}, ${formatCount(count)} large objects`
     return { summary, findings: findings.slice(0, 20) }
-  },
+  }),
 }
 
 function different(what: string, missing: boolean): Finding {

@@ -55,9 +55,14 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
       }
     },
     writeReport: (report) => {
-      const path = join(makeTemp(env, 'pg-lifeboat-report-'), 'report.json')
-      writeFileSync(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 })
-      return path
+      try {
+        const path = join(makeTemp(env, 'pg-lifeboat-report-'), 'report.json')
+        writeFileSync(path, `${JSON.stringify(redaction.redact(report), null, 2)}\n`, { mode: 0o600 })
+        return path
+      } catch (error) {
+        log.warning(`The report could not be written: ${messageOf(error)}`)
+        return ''
+      }
     },
     log,
     saveState,

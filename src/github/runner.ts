@@ -34,7 +34,7 @@ export interface Runner {
   annotate(level: AnnotationLevel, title: string, message: string): void
   /** Adds Markdown to the job summary. Never throws: a summary that cannot be written is a warning in the log. */
   writeSummary(markdown: string): void
-  /** Writes a redacted report as JSON to a file that outlives the step's `temp`; its path. */
+  /** Writes a redacted report as JSON to a file that outlives the step's `temp`; its path. Never throws: '' and a warning in the log. */
   writeReport(report: object): string
   readonly log: Log
   /** Keeps a value for the post step. Call it before the side effect that the post step is to undo. */

@@ -94,7 +94,7 @@ function passwordFor(settings: ConnectionSettings, { host }: Target, channelBoun
   throw new LifeboatError(
     'wrong-password',
     `${host.host}:${host.port}: the server asks for a password, and none is given`,
-    `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD.`,
+    `Write the password into ${settings.input} (postgresql://user:password@host/database), or set PGPASSWORD: a missing secret is empty.`,
   )
 }
 

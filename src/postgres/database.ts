@@ -6,7 +6,7 @@ import { LifeboatError } from '../base/errors.ts'
 import type { Log } from '../base/ports.ts'
 import { connectOnce, destroyClient, type Target } from './attempt.ts'
 import { type ConnectionSettings, describeConnection } from './connection.ts'
-import { explain } from './connection-errors.ts'
+import { explain, serverCode } from './connection-errors.ts'
 import { passfileLine } from './passfile.ts'
 import { pinStatement } from './pins.ts'
 import { isKnownPooler, poolerError } from './pooler.ts'
@@ -17,6 +17,7 @@ import { buildToolEnvironment } from './tool-environment.ts'
 
 const MAX_APPLICATION_NAME = 63
 const END_TIMEOUT_MS = 2_000
+const CHECK_INTERVAL = '5s'
 
 export interface ConnectOptions {
   /** Another database of the same server. */
@@ -139,6 +140,7 @@ class PostgresDatabase implements Database {
       const client = await connectOnce(settings, target, session, root, options.signal)
       this.#keep(client, purpose)
       await client.query(pinStatement(this.serverVersion))
+      await this.#askToBeMissed(client)
       if (encoding === 'server') {
         await client.query(`SET client_encoding TO ${pg.escapeLiteral(await this.#encodingOf(name, client))}`)
       }
@@ -147,6 +149,17 @@ class PostgresDatabase implements Database {
       options.signal?.throwIfAborted()
       throw explain(error, { ...target.host, settings, database: name, encrypted: this.encrypted })
     }
+  }
+
+  /**
+   * A session that waits for a lock does not notice that its client is gone: it would queue, and let others queue behind
+   * it, for a process that was killed. Since 14 a server looks, on systems where it can (not on Windows).
+   */
+  async #askToBeMissed(client: Client): Promise<void> {
+    if (this.serverVersion < 140_000) return
+    await client.query(`SET client_connection_check_interval TO '${CHECK_INTERVAL}'`).catch((error: unknown) => {
+      if (serverCode(error) === undefined) throw error
+    })
   }
 
   async toolEnvironment({ database }: { database?: string } = {}): Promise<Record<string, string>> {

@@ -83,7 +83,7 @@ export async function readLogTail(directory: string): Promise<string> {
 
 const CAUSES: readonly { pattern: RegExp; cause: string; remedy: (parent: string) => string }[] = [
   {
-    pattern: /No space left on device|Disk quota exceeded/i,
+    pattern: /No space left on device|Disk quota exceeded|Check free disk space/i,
     cause: 'no space left',
     remedy: (parent) => `Free space in ${parent}, or run on a runner with a larger disk; then run the job again.`,
   },

@@ -64,7 +64,8 @@ interface Candidate {
 export async function findTools(options: FindToolsOptions): Promise<PostgresTools> {
   const { major, need, log, signal } = options
   if (!Number.isInteger(major) || major < 10) throw new Error(`${major} is not a PostgreSQL major version`)
-  const found = await search(options)
+  const passedOver: string[] = []
+  const found = await search(options, passedOver)
   if (found !== undefined) return withAdvice(found, log)
   signal?.throwIfAborted()
   const problem = options.install ? await installPackages(options) : 'installing packages is not allowed here'
@@ -73,16 +74,18 @@ export async function findTools(options: FindToolsOptions): Promise<PostgresTool
     if (installed !== undefined) return withAdvice({ ...installed, origin: 'installed' }, log)
   }
   const packages = packageNames(major, need).join(' ')
+  const reasons = [problem ?? 'not even after their packages were installed', ...passedOver.slice(0, 2)].join('; ')
   throw new LifeboatError(
     'no-tools',
-    `the ${need} programs of PostgreSQL ${major} are not on this machine${problem === undefined ? ' even after installing their packages' : ` (${problem})`}`,
+    `the ${need} programs of PostgreSQL ${major} are not on this machine (${reasons})`,
     `Install them in a step before this one: sudo apt-get install -y ${packages} (where the package is unknown, first: sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y), or set LIFEBOAT_POSTGRES_DIRS to a directory that holds ${major}/bin.`,
   )
 }
 
-async function search(options: FindToolsOptions): Promise<PostgresTools | undefined> {
+/** `passedOver` takes a clause for each directory that the user named and that holds something else. */
+async function search(options: FindToolsOptions, passedOver: string[] = []): Promise<PostgresTools | undefined> {
   for (const candidate of await listCandidates(options)) {
-    const tools = await prove(candidate, options)
+    const tools = await prove(candidate, options, passedOver)
     if (tools !== undefined) return tools
   }
   return undefined
@@ -125,7 +128,11 @@ function split(list: string | undefined): string[] {
 }
 
 /** The candidate as tools, if every program is there, runs, and says that it is of the major asked for. */
-async function prove(candidate: Candidate, options: FindToolsOptions): Promise<PostgresTools | undefined> {
+async function prove(
+  candidate: Candidate,
+  options: FindToolsOptions,
+  passedOver: string[],
+): Promise<PostgresTools | undefined> {
   const { major, need, env, log, run = runCommand } = options
   const names = need === 'server' ? [...CLIENT_TOOLS, ...SERVER_TOOLS] : CLIENT_TOOLS
   const paths = names.map((name) => join(candidate.bin, name))
@@ -136,7 +143,9 @@ async function prove(candidate: Candidate, options: FindToolsOptions): Promise<P
   const wrong = versions.findIndex((version) => version?.major !== major)
   if (wrong >= 0) {
     const said = versions[wrong]?.text ?? `no version (exit code ${answers[wrong]?.exitCode})`
-    log.debug(`${paths[wrong]} is no ${names[wrong]} of PostgreSQL ${major}: it says ${said}`)
+    const clause = `${paths[wrong]} is no ${names[wrong]} of PostgreSQL ${major}: it says ${said}`
+    if (candidate.origin === 'LIFEBOAT_POSTGRES_DIRS') passedOver.push(clause)
+    log.debug(clause)
     return undefined
   }
   const path = (tool: string) => join(candidate.bin, tool)

@@ -61,9 +61,11 @@ export function serviceError(error: unknown): ServiceError {
     $response?: { headers?: Record<string, string> }
   }
   const name = raw.Code ?? raw.name ?? 'Error'
+  const message = oneLine(messageOf(error))
   return {
     name,
-    message: oneLine(messageOf(error)),
+    // What the SDK says where the service says nothing.
+    message: message === 'UnknownError' ? name : message,
     status: raw.$metadata?.httpStatusCode ?? 0,
     region: raw.$response?.headers?.['x-amz-bucket-region'] ?? raw.Region,
   }
@@ -108,7 +110,7 @@ function explainService(facts: ServiceError, attempt: S3Attempt): Explanation | 
   const { bucket } = attempt
   if (name === 'CredentialsProviderError' || name === 'TokenProviderError') {
     const remedy =
-      'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run aws-actions/configure-aws-credentials with `id-token: write`.'
+      'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (a missing secret is empty), or run aws-actions/configure-aws-credentials with `id-token: write`.'
     return ['no-storage-credentials', `No AWS credentials were found for ${attempt.url}: ${message}`, remedy]
   }
   if (name === 'NoSuchBucket') {

@@ -12,7 +12,6 @@ const HEADER_END = '\n--- '
 /** More than 500 recipients' worth. */
 const MAX_HEADER_BYTES = 64 * 1024
 const LINE_FEED = 0x0a
-/** Encrypted chunks are given out several at a time: an allocation for each costs as much as the cipher. */
 
 /** A private key. Never shows itself: not in JSON, not when it is logged. */
 export class AgeIdentity {

@@ -19,7 +19,7 @@ import {
 
 /** The main job, bundled actions and all, from dump to proven: what it says is held against the server and the storage. */
 const lab = new Lab()
-afterAll(() => lab.close(), 120_000)
+afterAll(() => lab.close(), 300_000)
 
 interface Variant {
   major: number
@@ -111,7 +111,7 @@ test.each(CASES)(
     expect(left.filter((name) => !name.startsWith('pg-lifeboat-report-'))).toEqual([])
     for (const step of [dump, integrity, restored, smoke, ...posts]) expectNoSecret(step, server, keys, signing)
   },
-  120_000,
+  300_000,
 )
 
 function readingInputs(storage: TestStorage, keys: AgeKeys | undefined, signing: SigningKeys | undefined) {

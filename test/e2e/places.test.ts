@@ -1,14 +1,17 @@
-import { chmod, cp, lchown, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { chmod, chown, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { inputEnvironment, readActionFile } from '../../scripts/lib/action-file.ts'
-import { createCommandFiles, readCommandFiles } from '../../scripts/lib/file-commands.ts'
-import { runAction, startJob } from '../../scripts/lib/local-runner.ts'
+import pg from 'pg'
+import { ACTIONS } from '../../scripts/lib/actions.ts'
+import type { ActionResult, StepResult } from '../../scripts/lib/local-runner.ts'
+import { ROOT } from '../../scripts/lib/run.ts'
 import { findServerOwner, type ProcessOwner, runAs } from '../../src/postgres/commands.ts'
 import { availableMajors, type TestServer } from '../support/postgres.ts'
-import { scanForSecrets, secretsOf } from './secrets.ts'
-import { actionEnvironment, expectExit, Lab, type TestStorage } from './support.ts'
+import { onSmallDisk, ownedBy, withoutSudo } from './machine.ts'
+import { expectRefusal } from './refusal.ts'
+import { expectExit, Lab, reportOf, type TestStorage } from './support.ts'
+import { startVersionProxy } from './version-proxy.ts'
 
 const lab = new Lab()
 const MAJOR = availableMajors().at(-1) ?? 0
@@ -30,20 +33,24 @@ beforeAll(async () => {
 })
 afterAll(() => lab.close())
 
-async function giveAway(path: string, owner: ProcessOwner | undefined): Promise<void> {
-  const { uid, gid } = owner ?? {}
-  if (uid === undefined || gid === undefined) return
-  for (const entry of ['', ...(await readdir(path, { recursive: true }))]) await lchown(join(path, entry), uid, gid)
+/** Of the table `small`, at that address. */
+async function countRows(address: string): Promise<string> {
+  const client = new pg.Client(address)
+  await client.connect()
+  try {
+    return (await client.query('select count(*) from public.small')).rows[0].count
+  } finally {
+    await client.end()
+  }
 }
 
-/** The path itself, or of a copy below `place` where that user cannot get at it. */
-async function reachable(path: string, owner: ProcessOwner | undefined, place: string): Promise<string> {
-  const probe = await runAs(owner ?? {}, 'test', ['-r', path])
-  if (probe.exitCode === 0) return path
-  const copy = join(place, basename(path))
-  await cp(path, copy, { recursive: true })
-  await giveAway(place, owner)
-  return copy
+/** The bundled actions; a copy below `place` where that user cannot get at them. */
+async function actionsFor(owner: ProcessOwner, place: string): Promise<string> {
+  const folder = process.env.LIFEBOAT_TEST_ACTIONS ?? ROOT
+  const probe = await runAs(owner, 'test', ['-r', join(folder, 'action-dump/dist/index.js')])
+  if (probe.exitCode === 0) return folder
+  for (const { folder: name } of ACTIONS) await cp(join(folder, name), join(place, name), { recursive: true })
+  return place
 }
 
 describe('several at once, and unusual places', () => {
@@ -62,41 +69,152 @@ describe('several at once, and unusual places', () => {
 
   test('a RUNNER_TEMP with spaces', async () => {
     const temp = join(await lab.directory('spaces'), "the runner's own  place")
-    for (const action of ['action-dump', 'action-verify', 'action-restore-test']) {
+    for (const action of ['action-dump', 'action-verify', 'action-restore-test'] as const) {
       const inputs: Record<string, string> = action === 'action-dump' ? { 'database-url': url } : {}
-      const env = actionEnvironment()
-      const result = await runAction({ action, inputs: { ...storage.inputs, ...inputs }, temp, env })
-      expectExit(result, 0)
-      await scanForSecrets(result, secretsOf(inputs, env), storage.storage)
+      expectExit(await lab.run(action, storage, inputs, { temp }), 0)
     }
   })
 
-  test('a user other than root', async () => {
-    const owner = await findServerOwner()
-    const own = await mkdtemp(join(tmpdir(), 'lifeboat e2e '))
-    try {
-      await chmod(own, 0o755)
-      const node = await reachable(process.execPath, owner, own)
-      const place = `file://${encodeURI(own)}/storage`
-      for (const name of ['action-dump', 'action-verify', 'action-restore-test']) {
-        const action = await readActionFile(name)
-        const job = await startJob({ temp: join(own, name), env: { ...actionEnvironment(), HOME: own } })
-        const given: Record<string, string> = {
-          storage: place,
-          ...(name === 'action-dump' ? { 'database-url': url } : {}),
-        }
-        const contexts = { github: {}, runner: {}, job: { status: 'success' } }
-        const files = await createCommandFiles(join(own, name, 'commands'))
-        const env = { ...job.environment(), ...inputEnvironment(action, given, contexts), ...files }
-        await giveAway(own, owner)
-        const script = join(await reachable(action.folder, owner, own), action.runs.main)
-        const { exitCode, stdout, stderr } = await runAs(owner ?? {}, node, [script], { env, cwd: own })
-        expect({ exitCode, text: exitCode === 0 ? '' : stdout + stderr }).toEqual({ exitCode: 0, text: '' })
-        expect((await readCommandFiles(files)).GITHUB_OUTPUT).toMatch(/^passed$/m)
-        expect((await job.finish()).orphans).toEqual([])
-      }
-    } finally {
-      await rm(own, { recursive: true, force: true })
+  test('twice in one job: the steps do not get in each other’s way', async () => {
+    const own = await lab.storage('directory')
+    const job = await lab.job(own)
+    const run = async (action: string, inputs: Record<string, string>) => {
+      const result = await job.run({ action, inputs: { ...own.inputs, ...inputs } })
+      expectExit(result, 0)
+      return result
     }
+    const dumps = [await run('action-dump', { 'database-url': url }), await run('action-dump', { 'database-url': url })]
+    const ids = dumps.map(({ outputs }) => outputs['backup-id'] ?? '')
+    expect(await own.keys('app/heads/')).toEqual(ids.map((id) => `app/heads/${id}.json`).sort())
+    // The first one's server lives until the end of the job, whatever the second one does.
+    const tests = [
+      await run('action-restore-test', { backup: ids[0] ?? '', 'keep-running': 'true' }),
+      await run('action-restore-test', { backup: ids[1] ?? '' }),
+    ]
+    expect(tests.map(({ outputs }) => outputs['backup-id'])).toEqual(ids)
+    const [kept = ''] = tests.map(({ outputs }) => outputs['database-url'])
+    expect(await countRows(kept)).toBe('1000')
+    const all = [...dumps, ...tests]
+    for (const name of ['report', 'temp']) {
+      const places = all.map(({ outputs, state }) => (name === 'report' ? outputs : state)[name])
+      expect(new Set(places).size).toBe(4)
+    }
+    for (const [index, id] of [...ids, ...ids].entries()) {
+      expect(await reportOf(all[index] as StepResult)).toMatchObject({ backupId: id, verdict: 'passed' })
+    }
+    const { posts, orphans } = await job.finish()
+    expect(posts.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0, 0])
+    expect(orphans).toEqual([])
+    await expect(countRows(kept)).rejects.toThrow(/ECONNREFUSED/)
+    const left = await readdir(join(job.directory, 'temp'))
+    expect(left.filter((entry) => !entry.startsWith('pg-lifeboat-report-'))).toEqual([])
+  })
+})
+
+describe('a user other than root', () => {
+  let owner: ProcessOwner
+  let actions: string
+  /** Belongs to that user. */
+  let own: TestStorage
+
+  async function runAsOwner(
+    action: 'action-dump' | 'action-verify' | 'action-restore-test',
+    inputs: Record<string, string>,
+    { home, env = {} }: { home?: string; env?: Record<string, string> } = {},
+  ): Promise<ActionResult> {
+    return lab.run(action, own, inputs, { actions, env: { ...env, ...(await ownedBy(lab, owner, home)) } })
+  }
+
+  beforeAll(async () => {
+    owner = (await findServerOwner()) ?? {}
+    own = await lab.storage('directory')
+    const root = dirname(fileURLToPath(own.url))
+    await chmod(root, 0o711)
+    actions = await actionsFor(owner, root)
+    const { uid, gid } = owner
+    if (uid !== undefined && gid !== undefined) await chown(fileURLToPath(own.url), uid, gid)
+  })
+
+  test.each([
+    ['without HOME', undefined],
+    ['with a HOME that does not exist', '/nonexistent'],
+    ['with a HOME that it may not write to', '/'],
+  ])('%s', async (_, home) => {
+    const given = home === undefined ? {} : { home }
+    const dumped = await runAsOwner('action-dump', { 'database-url': url }, given)
+    expectExit(dumped, 0)
+    const backup = dumped.outputs['backup-id'] ?? ''
+    const tested = await runAsOwner('action-restore-test', { backup }, given)
+    expectExit(tested, 0)
+    expect([dumped, tested].map(({ post }) => post?.exitCode)).toEqual([0, 0])
+    expect([dumped, tested].flatMap(({ annotations }) => annotations)).toEqual([])
+  })
+
+  test('a directory that it may read and not write to', async () => {
+    const folder = fileURLToPath(own.url)
+    const before = await own.keys()
+    await chmod(join(folder, 'app/sets'), 0o500)
+    try {
+      const result = await runAsOwner('action-dump', { 'database-url': url })
+      expectRefusal(result, 'failed', /app\/sets\/.*: permission denied \(EACCES\).*\n?.*Give the user .* access/)
+      expect(await own.keys()).toEqual(before)
+    } finally {
+      await chmod(join(folder, 'app/sets'), 0o700)
+    }
+  })
+
+  test('no sudo, and no tools for this server: the package is named', async () => {
+    const proxy = await startVersionProxy(server, 99)
+    const future = `${url.replace(`:${server.port}/`, `:${proxy.port}/`)}?sslmode=disable`
+    try {
+      const result = await runAsOwner('action-dump', { 'database-url': future }, { env: await withoutSudo(lab) })
+      const why = /PostgreSQL 99 are not on this machine \(installing them needs root, or sudo that asks no password\)/
+      expectRefusal(result, 'failed', why, /apt-get install -y postgresql-client-99/)
+    } finally {
+      await proxy.stop()
+    }
+  })
+
+  /** Runs an action where RUNNER_TEMP has so little room, or none. */
+  async function runInside(
+    mebibytes: number,
+    action: 'action-dump' | 'action-verify' | 'action-restore-test',
+    { inputs = {}, filled = false }: { inputs?: Record<string, string>; filled?: boolean },
+  ): Promise<ActionResult> {
+    const temp = await lab.directory('small')
+    const disk = join(temp, 'temp')
+    await mkdir(disk)
+    return onSmallDisk(disk, mebibytes, async () => {
+      const filling = filled ? writeFile(join(disk, 'filling'), Buffer.alloc((mebibytes + 1) << 20)) : Promise.resolve()
+      await filling.catch(() => undefined)
+      return lab.run(action, own, inputs, { actions, temp, env: await ownedBy(lab, owner, '/') })
+    })
+  }
+
+  test('a RUNNER_TEMP without the room: it is said, and nothing is said of the set', async () => {
+    const from = { 'database-url': url }
+    expectExit(await runAsOwner('action-dump', from), 0)
+    const before = await own.keys()
+    const [spool, nothing, server, none] = await Promise.all([
+      runInside(4, 'action-dump', { inputs: from }),
+      runInside(1, 'action-dump', { inputs: from, filled: true }),
+      runInside(48, 'action-restore-test', {}),
+      runInside(1, 'action-restore-test', { filled: true }),
+    ])
+    expectRefusal(
+      spool,
+      'failed',
+      /pg_dump ended with exit code 1: .*No space left on device/,
+      /Free disk space on the runner/,
+    )
+    expectRefusal(nothing, 'failed', /No space is left in RUNNER_TEMP/, /Free disk space on the runner/)
+    expectRefusal(server, 'unverified', /no space left/i, /RUNNER_TEMP|larger disk/)
+    expectRefusal(none, 'unverified', /No space is left in RUNNER_TEMP/)
+    expect(await own.keys()).toEqual(before)
+    // What needs no room is done, without its report.
+    const smoke = await runInside(1, 'action-verify', { filled: true })
+    expectExit(smoke, 0)
+    expect(smoke.outputs).toMatchObject({ verdict: 'passed', report: '' })
+    expect(smoke.log.join('\n')).toMatch(/Warning: The report could not be written: ENOSPC/)
   })
 })

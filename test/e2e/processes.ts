@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { startClock } from '../until.ts'
 
 export interface RunningProcess {
   pid: number
@@ -26,13 +27,13 @@ export async function processesOf(marks: readonly string[]): Promise<RunningProc
   return found.flat()
 }
 
-/** Waits until `look` finds nothing; fails with what it still finds after so many seconds. */
+/** Waits until `look` finds nothing; fails with what it still finds after so many seconds of a machine that does its work. */
 export async function untilNone(look: () => Promise<readonly unknown[]>, seconds = 10): Promise<void> {
-  const deadline = performance.now() + seconds * 1_000
+  const clock = startClock()
   for (;;) {
     const left = await look()
     if (left.length === 0) return
-    if (performance.now() > deadline) throw new Error(`after ${seconds} s there still is ${JSON.stringify(left)}`)
+    if (clock.seconds() > seconds) throw new Error(`after ${seconds} s there still is ${JSON.stringify(left)}`)
     await sleep(50)
   }
 }

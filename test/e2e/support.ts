@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
 import { loadExample } from '../../examples/brisa/load.ts'
 import {
@@ -22,6 +22,9 @@ import { type BucketOptions, type S3Service, startS3 } from '../support/s3-servi
 import { scanForSecrets, secretsOf } from './secrets.ts'
 
 const run = promisify(execFile)
+
+/** The folder that holds the actions' folders; by default the bundled ones of this repository. */
+const ACTIONS = process.env.LIFEBOAT_TEST_ACTIONS ?? ''
 
 /** The name of the database that `Lab.example` loads. */
 export const EXAMPLE_DATABASE = 'brisa'
@@ -55,7 +58,13 @@ export interface SigningKeys {
   publicKey: string
 }
 
-export type RunOptions = Omit<StepOptions, 'action' | 'inputs'> & { event?: { name: string; payload?: unknown } }
+export interface RunOptions extends Omit<StepOptions, 'action' | 'inputs'> {
+  event?: { name: string; payload?: unknown }
+  /** The job's directory; by default one of its own. */
+  temp?: string
+  /** Where the folder of the action is, if not with the others. */
+  actions?: string
+}
 
 /**
  * What the tests of one file share: servers, storages, keys, a directory. `const lab = new Lab()` and
@@ -147,17 +156,39 @@ export class Lab {
     inputs: Record<string, string> = {},
     options: RunOptions = {},
   ): Promise<ActionResult> {
+    const { actions = ACTIONS, ...rest } = options
     const env = { ...actionEnvironment(), ...storage.env, ...options.env }
-    const temp = await this.directory(action)
-    const result = await runAction({ ...options, action, inputs: { ...storage.inputs, ...inputs }, temp, env })
+    const temp = options.temp ?? (await this.directory(action))
+    const all = { ...storage.inputs, ...inputs }
+    const result = await runAction({ ...rest, action: join(actions, action), inputs: all, temp, env })
     await scanForSecrets(result, [...this.secrets, ...secretsOf(inputs, env)], storage.storage)
     return result
   }
 
-  /** A job of several steps; `finish()` it. Everything that it writes is below `directory`. */
+  /**
+   * A job of several steps; `finish()` it. Everything that it writes is below `directory`. Each step, main and post, is
+   * looked through as `run` does, for the secrets of all steps so far.
+   */
   async job(storage: TestStorage): Promise<Job & { directory: string }> {
     const directory = await this.directory('job')
-    return { ...(await startJob({ temp: directory, env: { ...actionEnvironment(), ...storage.env } })), directory }
+    const env = { ...actionEnvironment(), ...storage.env }
+    const job = await startJob({ temp: directory, env })
+    const secrets: string[] = []
+    const scan = (step: StepResult) =>
+      scanForSecrets({ ...step, orphans: [] }, [...this.secrets, ...secrets], storage.storage)
+    const run = async (step: StepOptions) => {
+      secrets.push(...secretsOf(step.inputs ?? {}, { ...env, ...step.env }))
+      const action = isAbsolute(step.action) ? step.action : join(ACTIONS, step.action)
+      const result = await job.run({ ...step, action })
+      await scan(result)
+      return result
+    }
+    const finish = async () => {
+      const finished = await job.finish()
+      for (const post of finished.posts) await scan(post)
+      return finished
+    }
+    return { ...job, directory, run, finish }
   }
 
   /** A new key pair, made by age itself. */

@@ -1,84 +1,32 @@
 import { createHash } from 'node:crypto'
-import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { ActionResult } from '../../scripts/lib/local-runner.ts'
-import { availableMajors, type TestServer } from '../support/postgres.ts'
+import { startFakeBackend } from '../support/fake-backend.ts'
+import { availableMajors, binDirectory } from '../support/postgres.ts'
+import { withoutPackages } from './machine.ts'
 import { expectRefusal } from './refusal.ts'
-import { type AgeKeys, expectExit, Lab, type SigningKeys, type TestStorage } from './support.ts'
+import { expectExit, Lab, type TestStorage } from './support.ts'
+import { copySet, editText, forgeManifest, headsOf, makeTwoSets, type SetCopy, type TwoSets } from './two-sets.ts'
+import { startVersionProxy } from './version-proxy.ts'
 
 const lab = new Lab()
-const [MAJOR = 0] = availableMajors()
-
-let server: TestServer
-let url: string
-/** Holds one set: neither encrypted nor signed. */
-let plain: TestStorage
-/** Holds one set: encrypted and signed. */
-let sealed: TestStorage
-let age: AgeKeys
-let signing: SigningKeys
+const MAJORS = availableMajors()
+let sets: TwoSets
 
 beforeAll(async () => {
-  server = await lab.server(MAJOR)
-  url = await server.createDatabase('app')
-  await server.psql(
-    'app',
-    `create table customer (id integer primary key, name text);
-     insert into customer select i, 'customer ' || i from generate_series(1, 2000) i;
-     create table document (id integer primary key, body text);
-     insert into document select i, repeat(md5(i::text), 40) from generate_series(1, 1500) i;
-     create sequence counter; select lo_from_bytea(0, '\\x00ff')`,
-  )
-  ;[plain, sealed, age, signing] = await Promise.all([
-    lab.storage('directory'),
-    lab.storage('directory'),
-    lab.ageKeys(),
-    lab.signingKeys(),
-  ])
-  expectExit(await lab.run('action-dump', plain, { 'database-url': url }), 0)
-  const sealing = { recipients: age.recipient, 'signing-key': signing.privateKey }
-  expectExit(await lab.run('action-dump', sealed, { 'database-url': url, ...sealing }), 0)
+  sets = await makeTwoSets(lab)
 })
 afterAll(() => lab.close())
 
-function headsOf(storage: TestStorage): Promise<string[]> {
-  return storage.keys('app/heads/')
-}
-
 describe('a set that was tampered with', () => {
-  interface Copy {
-    storage: TestStorage
-    folder: string
-    /** Of the set, within `folder`. */
-    set: string
-    head: string
-    id: string
-  }
-
-  /** A storage with the same set, to be damaged. */
-  async function copyOf(original: TestStorage): Promise<Copy> {
-    const storage = await lab.storage('directory')
-    const folder = fileURLToPath(storage.url)
-    await cp(fileURLToPath(original.url), folder, { recursive: true })
-    await rm(join(folder, 'app/evidence'), { recursive: true, force: true })
-    const [head = ''] = await headsOf(original)
-    const id = head.slice('app/heads/'.length, -'.json'.length)
-    return { storage, folder, set: join(folder, 'app/sets', id), head: join(folder, head), id }
-  }
-
-  async function largestPart({ set }: Copy): Promise<string> {
+  async function largestPart({ set }: SetCopy): Promise<string> {
     const names = await readdir(join(set, 'database'))
     const sizes = await Promise.all(names.map(async (name) => (await readFile(join(set, 'database', name))).length))
     return `database/${names[sizes.indexOf(Math.max(...sizes))]}`
-  }
-
-  async function edit(file: string, change: (text: string) => string): Promise<void> {
-    const text = await readFile(file, 'utf8')
-    const changed = change(text)
-    expect(changed).not.toBe(text)
-    await writeFile(file, changed)
   }
 
   async function flipBit(file: string): Promise<void> {
@@ -90,7 +38,7 @@ describe('a set that was tampered with', () => {
 
   /** Neither a restore test nor an integrity check lets it pass; both say why. Returns the latter's result. */
   async function expectAllRefuse(
-    copy: Copy,
+    copy: SetCopy,
     keys: Record<string, string>,
     text: string | RegExp,
   ): Promise<ActionResult> {
@@ -101,7 +49,7 @@ describe('a set that was tampered with', () => {
     return verified
   }
 
-  const DAMAGES: [name: string, damage: (copy: Copy) => Promise<string | RegExp>][] = [
+  const DAMAGES: [name: string, damage: (copy: SetCopy) => Promise<string | RegExp>][] = [
     [
       'a bit of a part is flipped',
       async (copy) => {
@@ -146,7 +94,7 @@ describe('a set that was tampered with', () => {
     [
       'the manifest is edited',
       async (copy) => {
-        await edit(join(copy.set, 'manifest.json'), (text) => text.replace(/"rows": ?\d+/, '"rows": 1'))
+        await editText(join(copy.set, 'manifest.json'), (text) => text.replace(/"rows": ?\d+/, '"rows": 1'))
         return /manifest of .* is not the one that its head names/
       },
     ],
@@ -160,41 +108,40 @@ describe('a set that was tampered with', () => {
     [
       'the head’s digest is edited',
       async (copy) => {
-        await edit(copy.head, (text) => text.replace(/(?<="sha256": ?")./, (digit) => (digit === '0' ? '1' : '0')))
+        await editText(copy.head, (text) => text.replace(/(?<="sha256": ?")./, (digit) => (digit === '0' ? '1' : '0')))
         return copy.id
       },
     ],
     [
       'the head says that the set is younger',
       async (copy) => {
-        await edit(copy.head, (text) => text.replace(/("takenAt": ?")\d{4}/, '$12099'))
+        await editText(copy.head, (text) => text.replace(/("takenAt": ?")\d{4}/, '$12099'))
         return /head of .* does not agree with its manifest/
       },
     ],
     [
       'the head says that there are more rows',
       async (copy) => {
-        await edit(copy.head, (text) => text.replace(/("rows": ?)/, '$19'))
+        await editText(copy.head, (text) => text.replace(/("rows": ?)/, '$19'))
         return /head of .* does not agree with its manifest/
       },
     ],
   ]
 
   test.each(DAMAGES)('%s: never passed', async (_, damage) => {
-    for (const original of [plain, sealed]) {
-      const copy = await copyOf(original)
-      const text = await damage(copy)
-      const keys: Record<string, string> =
-        original === sealed ? { identity: age.identity, 'verify-key': signing.publicKey } : {}
-      const verified = await expectAllRefuse(copy, keys, text)
+    const { plain, sealed, age, signing } = sets
+    const check = async (original: TestStorage, keys: Record<string, string>) => {
+      const copy = await copySet(lab, original)
+      const verified = await expectAllRefuse(copy, keys, await damage(copy))
       expect(verified.outputs.state).toBe('damaged')
     }
+    await Promise.all([check(plain, {}), check(sealed, { identity: age.identity, 'verify-key': signing.publicKey })])
   })
 
   test('the contents are another set’s', async () => {
-    const copy = await copyOf(plain)
+    const copy = await copySet(lab, sets.plain)
     const other = await lab.storage('directory')
-    expectExit(await lab.run('action-dump', other, { 'database-url': url }), 0)
+    expectExit(await lab.run('action-dump', other, { 'database-url': sets.url }), 0)
     const [head = ''] = await headsOf(other)
     const foreign = join(fileURLToPath(other.url), 'app/sets', head.slice('app/heads/'.length, -5), 'contents.json.zst')
     await cp(foreign, join(copy.set, 'contents.json.zst'))
@@ -202,15 +149,91 @@ describe('a set that was tampered with', () => {
   })
 
   test('all digests are made to fit, and the signature does not', async () => {
-    const copy = await copyOf(sealed)
-    const manifest = join(copy.set, 'manifest.json')
-    await edit(manifest, (text) => text.replace(/"serverVersion": ?"/, '$&9'))
-    const bytes = await readFile(manifest)
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
-    await edit(copy.head, (text) =>
-      text.replace(/("bytes": ?)\d+(,\s*"sha256": ?")[0-9a-f]+/, `$1${bytes.length}$2${sha256}`),
-    )
+    const { sealed, age, signing } = sets
+    const copy = await copySet(lab, sealed)
+    await forgeManifest(copy, (text) => text.replace(/"serverVersion": ?"/, '$&9'))
     const keys = { identity: age.identity, 'verify-key': signing.publicKey }
     await expectAllRefuse(copy, keys, /signature of .* was not made by any key/)
+  })
+})
+
+describe('sets and servers of another time', () => {
+  const later = (text: string) => text.replace(/"format": ?1\b/, '"format": 2')
+
+  /** As a later release may write them: what is inside agrees with the manifest, and that with the head. */
+  async function forgeContents(copy: SetCopy): Promise<void> {
+    const file = join(copy.set, 'contents.json.zst')
+    const plain = Buffer.from(later(zstdDecompressSync(await readFile(file)).toString()))
+    const bytes = zstdCompressSync(plain)
+    await writeFile(file, bytes)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    await forgeManifest(copy, (text) => {
+      const manifest = JSON.parse(text)
+      const part = manifest.parts.find(({ path }: { path: string }) => path === 'contents.json.zst')
+      Object.assign(part, { bytes: bytes.length, sha256, plainBytes: plain.length })
+      return JSON.stringify(manifest)
+    })
+  }
+
+  const DOCUMENTS: [name: string, write: (copy: SetCopy) => Promise<void>][] = [
+    ['head', (copy) => editText(copy.head, later)],
+    ['manifest', (copy) => forgeManifest(copy, later)],
+    ['contents', forgeContents],
+  ]
+
+  test.each(DOCUMENTS)(
+    'the %s of a set has a format that this release does not know: nothing is said against it',
+    async (name, write) => {
+      const copy = await copySet(lab, sets.plain)
+      await write(copy)
+      const run = (action: 'action-verify' | 'action-restore-test', inputs = {}) =>
+        lab.run(action, copy.storage, inputs)
+      const told = new RegExp(
+        `${name}.* has format 2; this version reads format 1.*\\n?→ Use the version of pg-lifeboat`,
+      )
+      expectRefusal(await run('action-verify', { mode: 'integrity' }), 'unverified', told)
+      expectRefusal(await run('action-restore-test'), 'unverified', told)
+      expect((await copy.storage.keys('app/evidence/')).filter((key) => key.includes('-failed-'))).toEqual([])
+    },
+  )
+
+  test('the set’s server was newer than any that is to be had', async () => {
+    const copy = await copySet(lab, sets.plain)
+    await forgeManifest(copy, (text) => text.replace(/"serverMajor": ?\d+/, '"serverMajor": 99'))
+    const result = await lab.run('action-restore-test', copy.storage, {}, { env: await withoutPackages(lab) })
+    const missing = /server programs of PostgreSQL 99 are not on this machine \(no package source .* postgresql-99\)/
+    expectRefusal(result, 'unverified', missing, /apt-get install -y postgresql-client-99 postgresql-99 /)
+    expect(await copy.storage.keys('app/evidence/')).toEqual([])
+  })
+
+  test('a server that is too old, and one that is newer than any tools to be had', async () => {
+    const facts = ['version', 'text', 'encoding']
+    const old = await startFakeBackend({ row: ['120022', '12.22 (Debian 12.22-1)', 'UTF8'] }, facts)
+    const newest = await lab.server(MAJORS.at(-1) ?? 0)
+    const database = await newest.createDatabase('future')
+    const proxy = await startVersionProxy(newest, 99)
+    const future = `${database.replace(`:${newest.port}/`, `:${proxy.port}/`)}?sslmode=disable`
+    // A directory that says it is 99, with the programs of an older major in it.
+    const wrong = await lab.directory('wrong-tools')
+    await mkdir(join(wrong, '99'))
+    await symlink(binDirectory(newest.major), join(wrong, '99', 'bin'))
+    const nowhere = await withoutPackages(lab)
+    const dump = (url: string, env = {}) => lab.run('action-dump', sets.plain, { 'database-url': url }, { env })
+    try {
+      const [tooOld, tooNew, olderClient] = await Promise.all([
+        dump(`postgresql://app:some-password@127.0.0.1:${old.port}/app?sslmode=disable`),
+        dump(future, nowhere),
+        dump(future, { ...nowhere, LIFEBOAT_POSTGRES_DIRS: wrong }),
+      ])
+      expectRefusal(tooOld, 'failed', /runs PostgreSQL 12\.22; 13 is the oldest supported.*\n?.*Upgrade the server/)
+      const missing =
+        /client programs of PostgreSQL 99 are not on this machine \(no package source .*postgresql-client-99/
+      expectRefusal(tooNew, 'failed', missing, /apt-get install -y postgresql-client-99 .*LIFEBOAT_POSTGRES_DIRS/)
+      const says = `99/bin/pg_dump is no pg_dump of PostgreSQL 99: it says ${newest.major}.`
+      expectRefusal(olderClient, 'failed', missing, says)
+      expect(await headsOf(sets.plain)).toHaveLength(1)
+    } finally {
+      await Promise.all([old.stop(), proxy.stop()])
+    }
   })
 })

@@ -1,57 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { findFreePort } from '../../src/postgres/server-process.ts'
 import { startPooler } from '../support/pgbouncer.ts'
-import { availableMajors, type TestServer } from '../support/postgres.ts'
 import { expectRefusal, plainText } from './refusal.ts'
-import { type AgeKeys, expectExit, Lab, type SigningKeys, type TestStorage } from './support.ts'
+import { expectExit, Lab, type TestStorage } from './support.ts'
+import { headsOf, makeTwoSets, type TwoSets } from './two-sets.ts'
 
 const lab = new Lab()
-const [MAJOR = 0] = availableMajors()
 const NOBODYS_KEY = `-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----`
 
-let server: TestServer
-let url: string
-/** Holds one set: neither encrypted nor signed. */
-let plain: TestStorage
-/** Holds one set: encrypted and signed. */
-let sealed: TestStorage
-let age: AgeKeys
-let signing: SigningKeys
+let sets: TwoSets
 
 beforeAll(async () => {
-  server = await lab.server(MAJOR)
-  url = await server.createDatabase('app')
-  await server.psql(
-    'app',
-    `create table customer (id integer primary key, name text);
-     insert into customer select i, 'customer ' || i from generate_series(1, 2000) i;
-     create table document (id integer primary key, body text);
-     insert into document select i, repeat(md5(i::text), 40) from generate_series(1, 1500) i;
-     create sequence counter; select lo_from_bytea(0, '\\x00ff')`,
-  )
-  ;[plain, sealed, age, signing] = await Promise.all([
-    lab.storage('directory'),
-    lab.storage('directory'),
-    lab.ageKeys(),
-    lab.signingKeys(),
-  ])
-  expectExit(await lab.run('action-dump', plain, { 'database-url': url }), 0)
-  const sealing = { recipients: age.recipient, 'signing-key': signing.privateKey }
-  expectExit(await lab.run('action-dump', sealed, { 'database-url': url, ...sealing }), 0)
+  sets = await makeTwoSets(lab)
 })
 afterAll(() => lab.close())
-
-function headsOf(storage: TestStorage): Promise<string[]> {
-  return storage.keys('app/heads/')
-}
 
 describe('inputs that are missing or malformed', () => {
   test.each(['action-dump', 'action-verify', 'action-restore-test'] as const)(
     '%s without a storage',
     async (action) => {
-      const result = await lab.run(action, plain, { storage: '' })
+      const result = await lab.run(action, sets.plain, { storage: '' })
       expectRefusal(
         result,
         action === 'action-dump' ? 'failed' : 'unverified',
@@ -61,7 +31,7 @@ describe('inputs that are missing or malformed', () => {
   )
 
   test('action-dump names everything that is wrong at once', async () => {
-    const result = await lab.run('action-dump', plain, {
+    const result = await lab.run('action-dump', sets.plain, {
       storage: 'ftp://example.org/backups',
       'database-url': '',
       label: 'every night',
@@ -82,14 +52,14 @@ describe('inputs that are missing or malformed', () => {
   })
 
   test('action-verify names everything that is wrong at once', async () => {
-    const result = await lab.run('action-verify', plain, {
+    const result = await lab.run('action-verify', sets.plain, {
       storage: 's3://',
       mode: 'quick',
       backup: 'yesterday',
       'max-age': '30 hours ago',
       'size-change-warn': 'a bit',
       identity: 'AGE-PUBLIC-KEY',
-      'verify-key': signing.privateKey,
+      'verify-key': sets.signing.privateKey,
     })
     const names = ['storage', 'mode', 'backup', 'max-age', 'size-change-warn', 'identity', 'verify-key']
     expectRefusal(result, 'unverified', ...names.map((name) => new RegExp(`\\b${name} (is|names)`)))
@@ -104,7 +74,7 @@ describe('inputs that are missing or malformed', () => {
       ['"postgresql://app:password-1@127.0.0.1/app"', /database-url is wrapped in quotation marks/],
     ]
     for (const [given, text] of cases) {
-      const result = await lab.run('action-dump', plain, { 'database-url': given })
+      const result = await lab.run('action-dump', sets.plain, { 'database-url': given })
       expectRefusal(result, 'failed', text)
       expect(
         result.stdout
@@ -116,28 +86,58 @@ describe('inputs that are missing or malformed', () => {
   })
 })
 
+describe('a secret that does not exist, which GitHub passes as an empty text', () => {
+  const EMPTY = /a missing (secret|one|secret or variable) is empty/
+
+  test('is said to be that, wherever one is needed', async () => {
+    const s3 = await lab.storage('s3')
+    const url = { 'database-url': sets.url }
+    // Nor are there any elsewhere: in a file of whoever runs the tests, or on the machine.
+    const elsewhere = { AWS_EC2_METADATA_DISABLED: 'true', HOME: '/nonexistent', AWS_SECRET_ACCESS_KEY: '' }
+    const noKeys = { env: { ...elsewhere, AWS_ACCESS_KEY_ID: '' } }
+    const dump = (storage: TestStorage, inputs: Record<string, string>, options = {}) =>
+      lab.run('action-dump', storage, inputs, options)
+    const results = await Promise.all([
+      dump(sets.plain, { 'database-url': '', storage: '' }),
+      dump(sets.plain, { 'database-url': sets.url.replace(/:[^:@/]*@/, ':@') }),
+      dump(s3, url, noKeys),
+      dump(s3, url, { env: elsewhere }),
+      lab.run('action-verify', s3, {}, noKeys),
+      lab.run('action-restore-test', sets.sealed, { identity: '', 'verify-key': sets.signing.publicKey }),
+    ])
+    const [both, password, keys, secret, reader, identity] = results
+    expectRefusal(both, 'failed', EMPTY, /database-url is empty/, /storage is missing/)
+    expectRefusal(password, 'failed', EMPTY, /the server asks for a password, and none is given/)
+    for (const result of [keys, secret]) expectRefusal(result, 'failed', EMPTY, /No AWS credentials were found/)
+    expectRefusal(reader, 'unverified', EMPTY, /Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY/)
+    expectRefusal(identity, 'unverified', EMPTY, /is encrypted, and no identity was given/)
+  })
+})
+
 describe('a database that cannot be dumped', () => {
   test('wrong password, unknown host, unreachable port, unknown database', async () => {
     const port = await findFreePort()
     const cases: [string, RegExp][] = [
-      [server.url('app', 'postgres', 'not-the-password'), /password authentication failed[^\n]*\n?.*database-url/],
+      [sets.server.url('app', 'postgres', 'not-the-password'), /password authentication failed[^\n]*\n?.*database-url/],
       ['postgresql://postgres:some-password@no-such-host.invalid/app', /no-such-host\.invalid.*\n?.*database-url/],
       [
         `postgresql://postgres:some-password@127.0.0.1:${port}/app`,
         new RegExp(`127\\.0\\.0\\.1:${port}.*\n?.*database-url`),
       ],
-      [server.url('no_such_database'), /"no_such_database" does not exist.*\n?.*database-url/],
+      [sets.server.url('no_such_database'), /"no_such_database" does not exist.*\n?.*database-url/],
     ]
-    const results = await Promise.all(cases.map(([given]) => lab.run('action-dump', plain, { 'database-url': given })))
+    const results = await Promise.all(
+      cases.map(([given]) => lab.run('action-dump', sets.plain, { 'database-url': given })),
+    )
     for (const [index, result] of results.entries()) expectRefusal(result, 'failed', cases[index]?.[1] ?? '')
-    expect(await headsOf(plain)).toHaveLength(1)
+    expect(await headsOf(sets.plain)).toHaveLength(1)
   })
 
   test('a transaction pooler is refused with the reason and the way out', async () => {
-    const pooler = await startPooler(server, 'transaction')
+    const pooler = await startPooler(sets.server, 'transaction')
     try {
-      const through = url.replace(`:${server.port}/`, `:${pooler.port}/`)
-      const result = await lab.run('action-dump', plain, { 'database-url': through })
+      const through = sets.url.replace(`:${sets.server.port}/`, `:${pooler.port}/`)
+      const result = await lab.run('action-dump', sets.plain, { 'database-url': through })
       expectRefusal(result, 'failed', /is a transaction pooler .*snapshots.*\n?.*direct address.*database-url/)
     } finally {
       await pooler.stop()
@@ -145,13 +145,13 @@ describe('a database that cannot be dumped', () => {
   })
 
   test('a role that may not read everything is told all of it at once, as statements that mend it', async () => {
-    const database = await server.createDatabase('guarded')
-    await server.psql(
+    const database = await sets.server.createDatabase('guarded')
+    await sets.server.psql(
       'guarded',
       `create schema shop; create table shop.orders (id int); create table shop.items (id int); create table public.open (id int);
        create table public.rows (id int); alter table public.rows enable row level security;
        create sequence public.numbers; select lo_from_bytea(70001, '\\x00');
-       create role guarded login password '${server.password}'; grant select on public.open, public.rows to guarded`,
+       create role guarded login password '${sets.server.password}'; grant select on public.open, public.rows to guarded`,
     )
     const storage = await lab.storage('directory')
     const guarded = database.replace('//postgres:', '//guarded:')
@@ -170,7 +170,7 @@ describe('a database that cannot be dumped', () => {
       expect(result.log.join('\n')).toContain(statement)
     }
     expect(await storage.keys()).toEqual([])
-    for (const statement of statements) await server.psql('guarded', statement)
+    for (const statement of statements) await sets.server.psql('guarded', statement)
     expectExit(await lab.run('action-dump', storage, { 'database-url': guarded }), 0)
   })
 })
@@ -182,7 +182,7 @@ describe('a storage that cannot be used', () => {
     const nowhere = { ...s3.inputs, storage: 's3://lifeboat-no-such-bucket/backups' }
     const wrongKey = { AWS_SECRET_ACCESS_KEY: 'not-the-secret-key' }
     const dump = (inputs: Record<string, string>, env = {}) =>
-      lab.run('action-dump', s3, { 'database-url': url, ...inputs }, { env })
+      lab.run('action-dump', s3, { 'database-url': sets.url, ...inputs }, { env })
     const [bucket, key, endpoint, verify] = await Promise.all([
       dump(nowhere),
       dump({}, wrongKey),
@@ -195,6 +195,41 @@ describe('a storage that cannot be used', () => {
     expectRefusal(verify, 'unverified', /refused the access key or its secret.*\n?.*AWS_SECRET_ACCESS_KEY/)
     expect(await s3.keys()).toEqual([])
   })
+
+  test('credentials that may do less: list, read, write', async () => {
+    const s3 = await lab.storage('s3')
+    const { guest, allowGuest } = await lab.s3()
+    const first = await lab.run('action-dump', s3, { 'database-url': sets.url })
+    expectExit(first, 0)
+    const { bucket = '' } = s3
+    const backup = first.outputs['backup-id'] ?? ''
+    const asGuest = (action: 'action-dump' | 'action-verify' | 'action-restore-test') =>
+      lab.run(action, s3, action === 'action-dump' ? { 'database-url': sets.url } : { backup }, { env: guest })
+    const refused = (verb: string, permission: string) =>
+      new RegExp(`Access denied: cannot ${verb} s3://${bucket}.*\\n?.*Allow ${permission} on arn:aws:s3:::${bucket}`)
+
+    await allowGuest(bucket, ['s3:ListBucket'])
+    const [write, read, test] = await Promise.all([
+      asGuest('action-dump'),
+      asGuest('action-verify'),
+      asGuest('action-restore-test'),
+    ])
+    expectRefusal(write, 'failed', refused('write', 's3:PutObject'))
+    for (const result of [read, test]) expectRefusal(result, 'unverified', refused('read', 's3:GetObject'))
+    expect(await headsOf(s3)).toEqual([`app/heads/${backup}.json`])
+
+    // Whoever reads but does not write gets a verdict, and is told what is missing.
+    await allowGuest(bucket, ['s3:ListBucket', 's3:GetObject'])
+    const integrity = await lab.run('action-verify', s3, { backup, mode: 'integrity' }, { env: guest })
+    expectExit(integrity, 0)
+    expect(plainText(integrity.summary)).toMatch(/could not be recorded in the storage: Access denied: cannot write/)
+
+    // Writing alone is enough for a dump, and a good idea.
+    await allowGuest(bucket, ['s3:PutObject'])
+    const [dumped, blind] = await Promise.all([asGuest('action-dump'), asGuest('action-verify')])
+    expectExit(dumped, 0)
+    expectRefusal(blind, 'unverified', refused('list', 's3:ListBucket'))
+  })
 })
 
 describe('a set that is not there, or that cannot be opened', () => {
@@ -204,7 +239,7 @@ describe('a set that is not there, or that cannot be opened', () => {
     const empty = await lab.storage('directory')
     const [none, unknown] = await Promise.all([
       lab.run(action, empty),
-      lab.run(action, plain, { backup: '20200101T000000Z-manual-abcdef' }),
+      lab.run(action, sets.plain, { backup: '20200101T000000Z-manual-abcdef' }),
     ])
     expectRefusal(none, 'failed', /There is no backup set in file:.*\n?.*storage/)
     expectRefusal(unknown, 'failed', /20200101T000000Z-manual-abcdef.*\n?.*newest one is .*backup/)
@@ -214,10 +249,10 @@ describe('a set that is not there, or that cannot be opened', () => {
     const strangers = await lab.ageKeys()
     const mode: Record<string, string> = action === 'action-verify' ? { mode: 'integrity' } : {}
     const [missing, wrong, foreign, unsigned] = await Promise.all([
-      lab.run(action, sealed, mode),
-      lab.run(action, sealed, { ...mode, identity: strangers.identity }),
-      lab.run(action, sealed, { ...mode, identity: age.identity, 'verify-key': NOBODYS_KEY }),
-      lab.run(action, plain, { ...mode, 'verify-key': NOBODYS_KEY }),
+      lab.run(action, sets.sealed, mode),
+      lab.run(action, sets.sealed, { ...mode, identity: strangers.identity }),
+      lab.run(action, sets.sealed, { ...mode, identity: sets.age.identity, 'verify-key': NOBODYS_KEY }),
+      lab.run(action, sets.plain, { ...mode, 'verify-key': NOBODYS_KEY }),
     ])
     if (action === 'action-verify') {
       // Stored bytes can be checked without it; the headline says what was not.
@@ -228,7 +263,7 @@ describe('a set that is not there, or that cannot be opened', () => {
     expectRefusal(foreign, 'failed', /signature of .* was not made by any key in verify-key/)
     expectRefusal(unsigned, 'failed', /is not signed, and verify-key is given/)
     // A stranger's key is no evidence against the set.
-    const after = await lab.run('action-verify', sealed, { 'verify-key': signing.publicKey })
+    const after = await lab.run('action-verify', sets.sealed, { 'verify-key': sets.signing.publicKey })
     expectExit(after, 0)
   })
 })

@@ -18,8 +18,6 @@ export interface Case extends Trouble {
   bucket?: BucketOptions
   /** The clock of the process that runs the action is an hour fast. */
   fastClock?: boolean
-  /** Connections are accepted once so many were refused. */
-  acceptAfter?: number
   /** What the log then tells of. */
   tells?: RegExp
   /** It waits more than it works. */
@@ -98,12 +96,12 @@ export const CASES: Case[] = [
         waits: true,
       },
       {
-        name: 'refuses at first, and for 2 s in the middle',
+        name: 'resets its first connections, and refuses for 2 s in the middle',
         action,
-        refusing: true,
-        acceptAfter: 2,
+        resetting: 2,
         fault: once([midway, goesAway(2_000)]),
-        strikes: 2,
+        tells: /(ECONNRESET|EPIPE); trying again/,
+        strikes: 3,
       },
       { name: 'is slow', action, slow: { latency: 20, bytesPerSecond: 1e6 }, strikes: 0 },
       { name: 'answers with bursts of 500 and 503', action, fault: bursts(), strikes: 3 },

@@ -8,6 +8,8 @@ export interface Trouble {
   fault?: (request: SeenRequest, proxy: FaultProxy) => Fault | undefined
   /** No connection is accepted until `accept()`. */
   refusing?: boolean
+  /** So many connections, the first ones, are reset as soon as they stand. */
+  resetting?: number
   /** Resets a connection once that many bytes have gone one way on it, the first `times` times. */
   cut?: { way: 'up' | 'down'; bytes: number; times: number }
   /** Every chunk is late by that many milliseconds, and all connections together get no more than that rate. */
@@ -38,7 +40,14 @@ export async function startFaultProxy(target: string, trouble: Trouble): Promise
   const behind = Number(new URL(intermediary.endpoint).port)
   const sockets = new Set<Socket>()
   const meter = meterFor(trouble, strike)
-  const front = createServer((client) => join(client, connect(behind, '127.0.0.1'), sockets, meter))
+  let resets = trouble.resetting ?? 0
+  const front = createServer((client) => {
+    if (resets === 0) return join(client, connect(behind, '127.0.0.1'), sockets, meter)
+    resets -= 1
+    strike()
+    client.on('error', () => undefined)
+    client.resetAndDestroy()
+  })
   const port = await listen(front, 0)
   const proxy: FaultProxy = {
     endpoint: `http://127.0.0.1:${port}`,

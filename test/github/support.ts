@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 export interface StepResult {
   code: number | null
-  /** Everything that was printed, in lines. */
+  /** Everything that was printed, in lines: stdout, then stderr. */
   lines: string[]
   outputs: Record<string, string>
   state: Record<string, string>
@@ -37,17 +37,21 @@ export async function runStep(
   const child = spawn(process.execPath, [fileURLToPath(new URL('step.ts', import.meta.url)), scenario], {
     env: { GITHUB_ACTIONS: 'true', RUNNER_TEMP: folder, PATH: process.env.PATH, ...files, ...env },
   })
-  let printed = ''
-  const read = (chunk: Buffer) => {
-    printed += chunk.toString()
-    if (signalOn !== undefined && printed.includes(signalOn)) child.kill('SIGINT')
+  // Each whole by itself: where one is cut in the middle of a line the other shall not go on.
+  const printed = { stdout: '', stderr: '' }
+  let isSignalled = false
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      printed[name] += text
+      if (isSignalled || signalOn === undefined || !printed[name].includes(signalOn)) return
+      isSignalled = true
+      child.kill('SIGINT')
+    })
   }
-  child.stdout.on('data', read)
-  child.stderr.on('data', read)
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
   return {
     code,
-    lines: printed.split('\n'),
+    lines: `${printed.stdout}${printed.stderr}`.split('\n'),
     outputs: parseFileCommands(readFileSync(files.GITHUB_OUTPUT, 'utf8')),
     state: parseFileCommands(readFileSync(files.GITHUB_STATE, 'utf8')),
     summary: readFileSync(files.GITHUB_STEP_SUMMARY, 'utf8'),

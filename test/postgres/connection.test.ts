@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from '@jest/globals'
+import { afterAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { LifeboatError } from '../../src/base/errors.ts'
 import {
@@ -11,6 +11,9 @@ import {
   parseConnection,
 } from '../../src/postgres/connection.ts'
 import { passfileLine, readPassfile } from '../../src/postgres/passfile.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'lifeboat-connection-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const parse = (url: string | undefined, env: NodeJS.ProcessEnv = {}, options?: ParseOptions) =>
   parseConnection(url, env, options)
@@ -212,7 +215,7 @@ test('database-ca verifies fully, unless the URL says which sslmode it wants', (
 })
 
 test('the password file is found as libpq finds it, and not when others may read it', () => {
-  const home = mkdtempSync(join(tmpdir(), 'lifeboat-home-'))
+  const home = mkdtempSync(join(folder, 'home-'))
   const path = join(home, '.pgpass')
   writeFileSync(path, '# comment\nother:*:*:*:no\nh:5432:d:u:p\\:w\\\\x\nh2:*:*:*:two\n', { mode: 0o600 })
   const env = { HOME: home }
@@ -230,7 +233,7 @@ test('the password file is found as libpq finds it, and not when others may read
 })
 
 test('a password written to a password file is read back', () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'lifeboat-pass-')), 'file')
+  const path = join(folder, 'file')
   fc.assert(
     fc.property(
       fc.string({ minLength: 1 }).filter((text) => !/[\r\n]/.test(text)),

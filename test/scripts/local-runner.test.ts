@@ -153,8 +153,13 @@ test('a killed step is reported by its signal, what it left running is found and
 })
 
 test('a step over its time is stopped, even one that ignores SIGINT', async () => {
-  const action = await toyAction(`process.on('SIGINT', () => console.log('no')); setInterval(() => {}, 1000)`)
-  const result = await runAction({ action, temp, timeoutSeconds: 0.5 })
+  const action = await toyAction(
+    `process.on('SIGINT', () => console.log('no')); console.log('deaf'); setInterval(() => {}, 1000)`,
+  )
+  let result = await runAction({ action, temp, timeoutSeconds: 0.5 })
+  // Stopped before it could ignore anything: it gets more time.
+  for (let seconds = 1; !result.log.includes('deaf'); seconds *= 2)
+    result = await runAction({ action, temp, timeoutSeconds: seconds })
   expect(result).toMatchObject({ conclusion: 'failure', timedOut: true, exitCode: null, signal: 'SIGTERM' })
 })
 

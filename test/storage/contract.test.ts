@@ -4,6 +4,7 @@ import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Storage } from '../../src/storage/storage.ts'
 import { type S3Service, startS3 } from '../support/s3-service.ts'
+import { until } from '../until.ts'
 import { bytesOf, content, listed, openBucket, openTemporaryDirectory, stream } from './setting.ts'
 
 const MIB = 2 ** 20
@@ -166,8 +167,7 @@ describe.each([
       await expect(put).rejects.toBe(reason)
       expect(await storage.head('failed/abort')).toBeUndefined()
       expect(await setting.leftovers()).toBe(0)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      expect(closed).toBe(true)
+      await until(() => closed)
     },
   )
 

@@ -19,7 +19,7 @@ const run = promisify(execFile)
 
 /** The majors that a machine that calls itself CI must have: a ring that cannot run is a failure, not a skip. */
 const CI_MAJORS = [15, 17, 18]
-const START_SECONDS = 60
+const START_SECONDS = 120
 
 export interface TestServer {
   readonly major: number
@@ -200,7 +200,7 @@ function describeServer({ major, bin, port, password, directory, server }: Runni
     log: () => readFile(join(directory, 'log'), 'utf8'),
     stop: () => {
       stopping ??= stopServer(server.pid)
-        .then(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+        .then(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }))
         .then(() => server.release())
       return stopping
     },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketPolicyCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/ceph-rgw.sh', import.meta.url))
 const run = promisify(execFile)
@@ -21,6 +21,10 @@ export interface S3Service {
   readonly endpoint: string
   /** Credentials and region, to be spread into a process's environment. */
   readonly env: { AWS_ACCESS_KEY_ID: string; AWS_SECRET_ACCESS_KEY: string; AWS_REGION: string }
+  /** Credentials of the user `guest`, who may do nothing until a policy lets him. */
+  readonly guest: { AWS_ACCESS_KEY_ID: string; AWS_SECRET_ACCESS_KEY: string }
+  /** Lets the guest do these actions (`s3:GetObject`) in a bucket, and no others. */
+  allowGuest(bucket: string, actions: readonly string[]): Promise<void>
   /** A client for what the storage itself never does. The caller need not destroy it. */
   readonly client: S3Client
   /** Makes a bucket with that name and a random ending; its whole name. */
@@ -45,7 +49,8 @@ export async function startCeph(): Promise<{ endpoint: string; directory: string
   const parent = await mkdtemp(join(tmpdir(), 'lifeboat-s3-'))
   const directory = join(parent, 'ceph')
   try {
-    const { stdout } = await run(SCRIPT, ['start', directory])
+    const env = { ...process.env, CEPH_OWNER: String(process.pid) }
+    const { stdout } = await run(SCRIPT, ['start', directory], { env })
     return { endpoint: stdout.trim(), directory, stop: () => stopCeph(directory) }
   } catch (error) {
     await rm(parent, { recursive: true, force: true })
@@ -71,6 +76,8 @@ function service(endpoint: string, stop: () => Promise<void>): S3Service {
   return {
     endpoint,
     env,
+    guest: { AWS_ACCESS_KEY_ID: 'guest', AWS_SECRET_ACCESS_KEY: 'guest-secret' },
+    allowGuest: (bucket, actions) => allowGuest(client, bucket, actions),
     client,
     bucket: (name, options) => createBucket(client, name, options),
     stop: async () => {
@@ -87,4 +94,14 @@ async function createBucket(client: S3Client, name: string, options: BucketOptio
     await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }))
   }
   return Bucket
+}
+
+/** What a guest writes is his own: the bucket's owner, who looks at everything, is let in too. */
+async function allowGuest(client: S3Client, bucket: string, actions: readonly string[]): Promise<void> {
+  const Resource = [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`]
+  const Statement = Object.entries({ guest: actions, lifeboat: ['s3:*'] }).map(([user, Action]) => {
+    return { Effect: 'Allow', Principal: { AWS: [`arn:aws:iam:::user/${user}`] }, Action, Resource }
+  })
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
+  await client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }))
 }
