@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Contents } from '../../src/backup-set/documents.ts'
 import { codeOf, LifeboatError } from '../../src/base/errors.ts'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
@@ -15,237 +15,11 @@ import { type HeldSnapshot, holdSnapshot } from '../../src/dump/snapshot.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
 import { parseToc, sequenceSets, tableDataEntries } from '../../src/postgres/toc.ts'
-import { startServer, type TestServer } from '../support/postgres.ts'
+import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 import { startClock, until } from '../until.ts'
 import { codeThrownBy } from './support.ts'
 
 const run = promisify(execFile)
-
-let server: TestServer
-let temp: string
-const opened: Database[] = []
-
-beforeAll(async () => {
-  temp = await mkdtemp(join(tmpdir(), 'lifeboat-snapshot-'))
-  server = await startServer(17)
-})
-
-afterAll(async () => {
-  await Promise.all(opened.map((database) => database.close()))
-  await server?.stop()
-  await rm(temp, { recursive: true, force: true })
-})
-
-async function open(name: string, sql: string, options: { encoding?: string; collate?: string; ctype?: string } = {}) {
-  const url = await server.createDatabase(name, options)
-  await server.psql(name, sql)
-  const database = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
-  opened.push(database)
-  return database
-}
-
-const signal = new AbortController().signal
-
-function hold(database: Database, lockWaitSeconds = 10): Promise<HeldSnapshot> {
-  return holdSnapshot({ database, lockWaitSeconds, clock: systemClock, signal })
-}
-
-/**
- * How many rows of `a` and `b` a reader in the snapshot sees, as pg_dump would; undefined where it does not get its locks,
- * since a migration stands in the queue before it: then pg_dump fails, and says so.
- */
-async function countIn(database: Database, { exportedId }: HeldSnapshot): Promise<number | undefined> {
-  const client = await database.connect('reader')
-  try {
-    await client.query('begin transaction isolation level repeatable read, read only')
-    await client.query(`set transaction snapshot '${exportedId}'; set local lock_timeout = '100ms'`)
-    const { rows } = await client.query<{ n: number }>(
-      'select ((select count(*) from public.a) + (select count(*) from public.b))::int as n',
-    )
-    return rows[0]?.n
-  } catch (error) {
-    if (codeOf(error) !== '55P03') throw error
-    return undefined
-  } finally {
-    await client.end()
-  }
-}
-
-test('ALTER TABLE … TYPE and TRUNCATE around the snapshot never make a table empty in it', async () => {
-  const database = await open('race', 'create table a (x int); create table b (x int);')
-  const writer = await database.connect('migration')
-  const counts: (number | undefined)[] = []
-  const filled =
-    'insert into public.a select generate_series(1, 1000); insert into public.b select generate_series(1, 1000)'
-  await writer.query(filled)
-  for (let round = 0; round < 30; round += 1) {
-    // Each in one transaction, so that a reader sees 1,000 rows in each whenever the snapshot is taken.
-    const migration = async () => {
-      await new Promise((resolve) => setTimeout(resolve, (round % 10) * 12))
-      await writer.query(`alter table public.a alter column x type ${round % 2 === 0 ? 'bigint' : 'int'}`)
-      await writer.query(`begin; truncate public.a, public.b; ${filled}; commit`)
-    }
-    const migrated = migration()
-    const held = await hold(database)
-    counts.push(await countIn(database, held))
-    await held.assertNotRewritten()
-    await held.release()
-    await migrated
-  }
-  await writer.end()
-  // At rest: where each reader of thirty met a migration, there is still this one.
-  const held = await hold(database)
-  counts.push(await countIn(database, held))
-  await held.release()
-  expect(new Set(counts.filter((count) => count !== undefined))).toEqual(new Set([2_000]))
-})
-
-test('while the snapshot is held, what would empty a table has to wait; what is not dumped may be rewritten', async () => {
-  const database = await open(
-    'held',
-    'create table a (x int); create table b (x int); create materialized view m as select 1',
-  )
-  const held = await hold(database)
-  const writer = await database.connect('migration')
-  await writer.query("set lock_timeout = '200ms'")
-  for (const statement of [
-    'truncate public.a',
-    'alter table public.b alter column x type bigint',
-    'drop table public.a',
-  ]) {
-    await expect(writer.query(statement)).rejects.toMatchObject({ code: '55P03' })
-  }
-  await writer.query('refresh materialized view public.m')
-  await held.assertNotRewritten()
-  expect(await held.release()).toBeGreaterThan(0)
-  expect(await held.release()).toBeGreaterThan(0)
-  await writer.query('truncate public.a')
-  await writer.end()
-})
-
-test('tables that come and go between the list and the locks start the attempt anew', async () => {
-  const database = await open('comings', 'create table a (x int); create table b (x int)')
-  const migration = await database.connect('migration')
-  let over = false
-  const coming = (async () => {
-    for (let n = 0; !over; n += 1) {
-      await migration.query(`create table public.t${n} (x int)`)
-      await migration.query(`drop table public.t${n}`)
-      await new Promise((resolve) => setTimeout(resolve, 15))
-    }
-  })()
-  try {
-    for (let round = 0; round < 10; round += 1) {
-      const held = await hold(database).catch((error: LifeboatError) => error)
-      if (held instanceof LifeboatError) {
-        expect(held.code).toBe('tables-change')
-        continue
-      }
-      const client = await database.connect('check')
-      const { rows } = await client.query<{ oid: number }>(
-        "select relation as oid from pg_locks where mode = 'AccessShareLock' and granted and pid <> pg_backend_pid()",
-      )
-      const locked = new Set(rows.map(({ oid }) => oid))
-      expect(held.inventory.tables.filter(({ oid }) => !locked.has(oid))).toEqual([])
-      await client.end()
-      await held.release()
-    }
-  } finally {
-    over = true
-    await coming
-    await migration.end()
-  }
-})
-
-test('a table that somebody holds exclusively is named within the time to wait', async () => {
-  const database = await open(
-    'locked',
-    'create table a (x int); create schema "S x"; create table "S x"."Order" (x int)',
-  )
-  const holder = await database.connect('holder')
-  await holder.query('begin; lock table "S x"."Order" in access exclusive mode')
-  const clock = startClock()
-  const error = await hold(database, 1).catch((thrown: unknown) => thrown)
-  expect(error).toMatchObject({ code: 'locked', message: expect.stringContaining('"S x"."Order"') })
-  expect(clock.seconds()).toBeLessThan(4)
-  await holder.query('rollback')
-  await holder.end()
-})
-
-test('a materialized view that is being refreshed for longer than the time to wait is told as a lock', async () => {
-  const database = await open('refresh', 'create materialized view m as select 1')
-  const holder = await database.connect('holder')
-  await holder.query('begin; refresh materialized view public.m')
-  expect(await codeThrownBy(hold(database, 1))).toBe('locked')
-  await holder.end()
-})
-
-/** Waits until the session that takes the snapshot waits for a lock. */
-async function untilSnapshotWaits(name: string): Promise<void> {
-  const waits = `select count(*) from pg_stat_activity
-    where application_name = 'pg-lifeboat snapshot' and datname = '${name}' and wait_event_type = 'Lock'`
-  await until(async () => (await server.psql('postgres', waits)) !== '0')
-}
-
-test('a view that is dropped while the inventory reads it, or a sequence, starts the attempt anew', async () => {
-  const database = await open(
-    'overtaken',
-    'create table a (x int); create view v as select x from a; create sequence s',
-  )
-  const migration = await database.connect('migration')
-  await migration.query('begin; drop view public.v; drop sequence public.s')
-  const holding = hold(database)
-  await untilSnapshotWaits('overtaken')
-  await migration.query('commit')
-  const held = await holding
-  expect(held.inventory.objects.filter(({ kind }) => kind === 'view')).toEqual([])
-  expect(held.inventory.sequences).toEqual([])
-  await held.release()
-  await migration.end()
-})
-
-test('a migration that has a view and wants a table which is locked already closes no circle', async () => {
-  const database = await open(
-    'circle',
-    "create table a (x int); create view v as select x from a; alter database circle set deadlock_timeout = '2s'",
-  )
-  const migration = await database.connect('migration')
-  // Whoever looks first gives way, and that is the dump.
-  await migration.query("set deadlock_timeout = '20s'; begin; drop view public.v")
-  const holding = hold(database, 60)
-  await untilSnapshotWaits('circle')
-  const migrated = migration
-    .query('alter table public.a alter column x type bigint; create view public.v as select x from public.a; commit')
-    .then(() => 'bigint')
-  // On a machine so slow that the circle closes only after our own look for one, it is the migration that ends.
-  const type = await migrated.catch((error: unknown) => (codeOf(error) === '40P01' ? 'integer' : codeOf(error)))
-  if (type === 'integer') await migration.query('rollback')
-  const held = await holding
-  const column = held.inventory.objects.find(({ identity }) => identity === 'public.a.x')
-  expect(column?.facts.type).toBe(type)
-  await held.release()
-  await server.psql('circle', 'alter database circle reset deadlock_timeout')
-  await migration.end()
-})
-
-test('who waits for a table is told for as long as the snapshot is held', async () => {
-  const database = await open('wanted', 'create table a (x int)')
-  const held = await hold(database)
-  expect(await held.exclusiveLocks()).toEqual([])
-  await held.release()
-  expect(await held.exclusiveLocks()).toEqual([])
-  const again = await hold(database)
-  const migration = await database.connect('migration')
-  const migrated = migration.query('truncate public.a')
-  const waits = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted"
-  await until(async () => (await server.psql('postgres', waits)) !== '0')
-  expect(await again.exclusiveLocks()).toEqual([
-    expect.stringMatching(/^public\.a is wanted exclusively by process \d+ \(pg-lifeboat migration\)$/),
-  ])
-  await again.release()
-  await migrated
-  await migration.end()
-})
 
 test.each([
   ['could not obtain lock on relation "public.a"\nThis usually means that someone requested an ACCESS', 'locked-out'],
@@ -274,131 +48,365 @@ test.each([
   expect(failure?.remedy).toMatch(/.{20}/)
 })
 
-test('a cancelled run does not wait for the lock', async () => {
-  const cancel = new AbortController()
-  const url = await server.createDatabase('cancelled')
-  await server.psql('cancelled', 'create table a (x int)')
-  const options = { temp, log: memoryLog(), env: process.env, signal: cancel.signal }
-  const database = await openDatabase(parseConnection(url, {}), options)
-  const other = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
-  opened.push(database, other)
-  const holder = await other.connect('holder')
-  await holder.query('begin; lock table public.a in access exclusive mode')
-  const holding = codeThrownBy(
-    holdSnapshot({ database, lockWaitSeconds: 60, clock: systemClock, signal: cancel.signal }),
-  )
-  await untilSnapshotWaits('cancelled')
-  const clock = startClock()
-  cancel.abort(new LifeboatError('cancelled', 'cancelled', 'none'))
-  expect(await holding).toBe('cancelled')
-  expect(clock.seconds()).toBeLessThan(10)
-  await holder.end()
-})
+describe.each(availableMajors())('PostgreSQL %i', (major) => {
+  let server: TestServer
+  let temp: string
+  const opened: Database[] = []
 
-test('a lost connection is told by `lost`, and by the last check', async () => {
-  const database = await open('lost', 'create table a (x int)')
-  const held = await hold(database)
-  await server.psql(
-    'postgres',
-    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pg-lifeboat snapshot' and datname = 'lost'",
-  )
-  expect(await codeThrownBy(held.lost)).toBe('snapshot-lost')
-  expect(await codeThrownBy(held.assertNotRewritten())).toBe('snapshot-lost')
-  await held.release()
-})
+  beforeAll(async () => {
+    temp = await mkdtemp(join(tmpdir(), 'lifeboat-snapshot-'))
+    server = await startServer(major)
+  })
 
-test('a released snapshot is not a lost one', async () => {
-  const database = await open('released', 'create table a (x int)')
-  const held = await hold(database)
-  await held.release()
-  const silence = new Promise((resolve) => setTimeout(resolve, 300, 'silence'))
-  expect(await Promise.race([held.lost.catch(() => 'lost'), silence])).toBe('silence')
-})
+  afterAll(async () => {
+    await Promise.all(opened.map((database) => database.close()))
+    await server?.stop()
+    await rm(temp, { recursive: true, force: true })
+  })
 
-/** pg_dump's table of contents of a database, and the snapshot's inventory. */
-async function dumped(database: Database, encoding: string) {
-  const held = await hold(database)
-  await held.release()
-  const directory = join(temp, `dump-${database.settings.database}`)
-  const args = ['--format=directory', '--compress=0', `--encoding=${encoding}`, `--file=${directory}`]
-  await run(join(server.bin, 'pg_dump'), args, { env: await database.toolEnvironment() })
-  const { stdout } = await run('cat', [join(directory, 'toc.dat')], { encoding: 'buffer' })
-  const toc = parseToc(stdout)
-  const largeObjects = { count: 0, fingerprint: { rows: 0, bytes: 0, sum: '' } }
-  return { toc, inventory: held.inventory, dump: { toc, largeObjects } as unknown as DumpedDatabase }
-}
-
-test.each([
-  ['WIN1252', 'Größe €'],
-  ['LATIN1', 'Ã¤Größe'],
-  ['LATIN2', 'Łódź'],
-  ['WIN1251', 'Заказы'],
-  ['KOI8R', 'Заказы'],
-  ['EUC_JP', '注文'],
-])('a database in %s is found complete, and its names are read as they are', async (encoding, name) => {
-  const sql = `create schema "${name}"; create table "${name}"."${name}" (id serial, "x ${name}" text); create sequence "${name}"`
-  const database = await open(`in ${encoding}`, sql, { encoding, collate: 'C', ctype: 'C' })
-  const { inventory, dump, toc } = await dumped(database, encoding)
-  expect(findExcluded(inventory, dump, { partial: false, standby: false })).toEqual([])
-  const [entry] = tableDataEntries(toc)
-  expect([entry?.schema, entry?.name, entry?.columns]).toEqual([name, name, `(id, "x ${name}")`])
-  const names = (sequences: readonly { schema: string; name: string }[]) =>
-    sequences.map((sequence) => `${sequence.schema}.${sequence.name}`).sort()
-  expect(names(sequenceSets(toc))).toEqual(names(inventory.sequences))
-})
-
-test('a table, a sequence or a large object that the archive lacks ends the dump', async () => {
-  const database = await open('complete', 'create table a (id serial); create sequence s; create table b (x int)')
-  const { toc, inventory, dump } = await dumped(database, 'UTF8')
-  const whole = { partial: false, standby: false }
-  expect(findExcluded(inventory, dump, whole)).toEqual([])
-  for (const [desc, tag] of [
-    ['TABLE DATA', 'b'],
-    ['SEQUENCE SET', 's'],
-    ['SEQUENCE SET', 'a_id_seq'],
-  ]) {
-    const entries = toc.entries.filter((entry) => entry.desc !== desc || entry.tag !== tag)
-    expect(entries.length).toBe(toc.entries.length - 1)
-    expect(() => findExcluded(inventory, { ...dump, toc: { ...toc, entries } }, whole)).toThrow(String(tag))
+  async function open(
+    name: string,
+    sql: string,
+    options: { encoding?: string; collate?: string; ctype?: string } = {},
+  ) {
+    const url = await server.createDatabase(name, options)
+    await server.psql(name, sql)
+    const database = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
+    opened.push(database)
+    return database
   }
-  expect(() => findExcluded({ ...inventory, largeObjects: 1 }, dump, whole)).toThrow('large objects')
-})
 
-test('the archive that a restore by hand begins with makes roles and settings, also those of awkward names', async () => {
-  await server.createDatabase('prepared')
-  const directory = join(temp, 'prepare')
-  await mkdir(directory)
-  const settings = [
-    { role: null, name: 'search_path', value: '"$user", "S x", public' },
-    { role: null, name: 'app.motto', value: "it's $do$ and \\ fine" },
-    { role: 'o"ne', name: 'work_mem', value: '8MB' },
-    { role: null, name: 'no_such_setting_at_all', value: 'x' },
-  ]
-  const contents = {
-    roles: ['o"ne', "tw'o", 'trigger owner'],
-    databaseFacts: { settings },
-    inventory: { superuserRoles: ['trigger owner'] },
+  const signal = new AbortController().signal
+
+  function hold(database: Database, lockWaitSeconds = 10): Promise<HeldSnapshot> {
+    return holdSnapshot({ database, lockWaitSeconds, clock: systemClock, signal })
   }
-  await writeFile(join(directory, 'toc.dat'), buildPrepareArchive(contents as unknown as Contents))
-  const env = { PGPASSWORD: server.password, PATH: process.env.PATH, LC_ALL: 'C' }
-  const place = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '--dbname=prepared']
-  const restore = () => run(join(server.bin, 'pg_restore'), ['--no-owner', ...place, directory], { env })
-  // What the server refuses is told, and the rest is done; roles that are there already are left as they are.
-  for (let time = 1; time <= 2; time += 1) {
-    const stderr = await restore().then(
-      () => 'nothing was refused',
-      (error: { stderr: string }) => error.stderr,
+
+  /**
+   * How many rows of `a` and `b` a reader in the snapshot sees, as pg_dump would; undefined where it does not get its locks,
+   * since a migration stands in the queue before it: then pg_dump fails, and says so.
+   */
+  async function countIn(database: Database, { exportedId }: HeldSnapshot): Promise<number | undefined> {
+    const client = await database.connect('reader')
+    try {
+      await client.query('begin transaction isolation level repeatable read, read only')
+      await client.query(`set transaction snapshot '${exportedId}'; set local lock_timeout = '100ms'`)
+      const { rows } = await client.query<{ n: number }>(
+        'select ((select count(*) from public.a) + (select count(*) from public.b))::int as n',
+      )
+      return rows[0]?.n
+    } catch (error) {
+      if (codeOf(error) !== '55P03') throw error
+      return undefined
+    } finally {
+      await client.end()
+    }
+  }
+
+  test('ALTER TABLE … TYPE and TRUNCATE around the snapshot never make a table empty in it', async () => {
+    const database = await open('race', 'create table a (x int); create table b (x int);')
+    const writer = await database.connect('migration')
+    const counts: (number | undefined)[] = []
+    const filled =
+      'insert into public.a select generate_series(1, 1000); insert into public.b select generate_series(1, 1000)'
+    await writer.query(filled)
+    for (let round = 0; round < 30; round += 1) {
+      // Each in one transaction, so that a reader sees 1,000 rows in each whenever the snapshot is taken.
+      const migration = async () => {
+        await new Promise((resolve) => setTimeout(resolve, (round % 10) * 12))
+        await writer.query(`alter table public.a alter column x type ${round % 2 === 0 ? 'bigint' : 'int'}`)
+        await writer.query(`begin; truncate public.a, public.b; ${filled}; commit`)
+      }
+      const migrated = migration()
+      const held = await hold(database)
+      counts.push(await countIn(database, held))
+      await held.assertNotRewritten()
+      await held.release()
+      await migrated
+    }
+    await writer.end()
+    // At rest: where each reader of thirty met a migration, there is still this one.
+    const held = await hold(database)
+    counts.push(await countIn(database, held))
+    await held.release()
+    expect(new Set(counts.filter((count) => count !== undefined))).toEqual(new Set([2_000]))
+  })
+
+  test('while the snapshot is held, what would empty a table has to wait; what is not dumped may be rewritten', async () => {
+    const database = await open(
+      'held',
+      'create table a (x int); create table b (x int); create materialized view m as select 1',
     )
-    expect(stderr).toContain('no_such_setting_at_all')
-    expect(stderr).toContain('errors ignored on restore: 1')
+    const held = await hold(database)
+    const writer = await database.connect('migration')
+    await writer.query("set lock_timeout = '200ms'")
+    for (const statement of [
+      'truncate public.a',
+      'alter table public.b alter column x type bigint',
+      'drop table public.a',
+    ]) {
+      await expect(writer.query(statement)).rejects.toMatchObject({ code: '55P03' })
+    }
+    // The server may be looking after the view itself just now.
+    await writer.query("set lock_timeout = '60s'")
+    await writer.query('refresh materialized view public.m')
+    await held.assertNotRewritten()
+    expect(await held.release()).toBeGreaterThan(0)
+    expect(await held.release()).toBeGreaterThan(0)
+    await writer.query('truncate public.a')
+    await writer.end()
+  })
+
+  test('tables that come and go between the list and the locks start the attempt anew', async () => {
+    const database = await open('comings', 'create table a (x int); create table b (x int)')
+    const migration = await database.connect('migration')
+    let over = false
+    const coming = (async () => {
+      for (let n = 0; !over; n += 1) {
+        await migration.query(`create table public.t${n} (x int)`)
+        await migration.query(`drop table public.t${n}`)
+        await new Promise((resolve) => setTimeout(resolve, 15))
+      }
+    })()
+    try {
+      for (let round = 0; round < 10; round += 1) {
+        const held = await hold(database).catch((error: LifeboatError) => error)
+        if (held instanceof LifeboatError) {
+          expect(held.code).toBe('tables-change')
+          continue
+        }
+        const client = await database.connect('check')
+        const { rows } = await client.query<{ oid: number }>(
+          "select relation as oid from pg_locks where mode = 'AccessShareLock' and granted and pid <> pg_backend_pid()",
+        )
+        const locked = new Set(rows.map(({ oid }) => oid))
+        expect(held.inventory.tables.filter(({ oid }) => !locked.has(oid))).toEqual([])
+        await client.end()
+        await held.release()
+      }
+    } finally {
+      over = true
+      await coming
+      await migration.end()
+    }
+  })
+
+  test('a table that somebody holds exclusively is named within the time to wait', async () => {
+    const database = await open(
+      'locked',
+      'create table a (x int); create schema "S x"; create table "S x"."Order" (x int)',
+    )
+    const holder = await database.connect('holder')
+    await holder.query('begin; lock table "S x"."Order" in access exclusive mode')
+    const clock = startClock()
+    const error = await hold(database, 1).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'locked', message: expect.stringContaining('"S x"."Order"') })
+    expect(clock.seconds()).toBeLessThan(4)
+    await holder.query('rollback')
+    await holder.end()
+  })
+
+  test('a materialized view that is being refreshed for longer than the time to wait is told as a lock', async () => {
+    const database = await open('refresh', 'create materialized view m as select 1')
+    const holder = await database.connect('holder')
+    await holder.query('begin; refresh materialized view public.m')
+    expect(await codeThrownBy(hold(database, 1))).toBe('locked')
+    await holder.end()
+  })
+
+  /** Waits until the session that takes the snapshot waits for a lock. */
+  async function untilSnapshotWaits(name: string): Promise<void> {
+    const waits = `select count(*) from pg_stat_activity
+    where application_name = 'pg-lifeboat snapshot' and datname = '${name}' and wait_event_type = 'Lock'`
+    await until(async () => (await server.psql('postgres', waits)) !== '0')
   }
-  const roles =
-    "select string_agg(rolname || ':' || rolcanlogin || ':' || rolsuper, ' ' order by rolname) from pg_roles"
-  expect(await server.psql('prepared', `${roles} where rolname in ('o"ne', 'tw''o', 'trigger owner')`)).toBe(
-    `o"ne:false:false trigger owner:false:true tw'o:false:false`,
-  )
-  const taken = await server.psql('prepared', 'select unnest(setconfig) from pg_db_role_setting order by 1')
-  expect(taken.split('\n').sort()).toEqual(
-    [`app.motto=it's $do$ and \\ fine`, 'search_path="$user", "S x", public', 'work_mem=8MB'].sort(),
-  )
+
+  test('a view that is dropped while the inventory reads it, or a sequence, starts the attempt anew', async () => {
+    const database = await open(
+      'overtaken',
+      'create table a (x int); create view v as select x from a; create sequence s',
+    )
+    const migration = await database.connect('migration')
+    await migration.query('begin; drop view public.v; drop sequence public.s')
+    const holding = hold(database)
+    await untilSnapshotWaits('overtaken')
+    await migration.query('commit')
+    const held = await holding
+    expect(held.inventory.objects.filter(({ kind }) => kind === 'view')).toEqual([])
+    expect(held.inventory.sequences).toEqual([])
+    await held.release()
+    await migration.end()
+  })
+
+  test('a migration that has a view and wants a table which is locked already closes no circle', async () => {
+    const database = await open(
+      'circle',
+      "create table a (x int); create view v as select x from a; alter database circle set deadlock_timeout = '2s'",
+    )
+    const migration = await database.connect('migration')
+    // Whoever looks first gives way, and that is the dump.
+    await migration.query("set deadlock_timeout = '20s'; begin; drop view public.v")
+    const holding = hold(database, 60)
+    await untilSnapshotWaits('circle')
+    const migrated = migration
+      .query('alter table public.a alter column x type bigint; create view public.v as select x from public.a; commit')
+      .then(() => 'bigint')
+    // On a machine so slow that the circle closes only after our own look for one, it is the migration that ends.
+    const type = await migrated.catch((error: unknown) => (codeOf(error) === '40P01' ? 'integer' : codeOf(error)))
+    if (type === 'integer') await migration.query('rollback')
+    const held = await holding
+    const column = held.inventory.objects.find(({ identity }) => identity === 'public.a.x')
+    expect(column?.facts.type).toBe(type)
+    await held.release()
+    await server.psql('circle', 'alter database circle reset deadlock_timeout')
+    await migration.end()
+  })
+
+  test('who waits for a table is told for as long as the snapshot is held', async () => {
+    const database = await open('wanted', 'create table a (x int)')
+    const held = await hold(database)
+    expect(await held.exclusiveLocks()).toEqual([])
+    await held.release()
+    expect(await held.exclusiveLocks()).toEqual([])
+    const again = await hold(database)
+    const migration = await database.connect('migration')
+    const migrated = migration.query('truncate public.a')
+    const waits = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted"
+    await until(async () => (await server.psql('postgres', waits)) !== '0')
+    expect(await again.exclusiveLocks()).toEqual([
+      expect.stringMatching(/^public\.a is wanted exclusively by process \d+ \(pg-lifeboat migration\)$/),
+    ])
+    await again.release()
+    await migrated
+    await migration.end()
+  })
+
+  test('a cancelled run does not wait for the lock', async () => {
+    const cancel = new AbortController()
+    const url = await server.createDatabase('cancelled')
+    await server.psql('cancelled', 'create table a (x int)')
+    const options = { temp, log: memoryLog(), env: process.env, signal: cancel.signal }
+    const database = await openDatabase(parseConnection(url, {}), options)
+    const other = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
+    opened.push(database, other)
+    const holder = await other.connect('holder')
+    await holder.query('begin; lock table public.a in access exclusive mode')
+    const holding = codeThrownBy(
+      holdSnapshot({ database, lockWaitSeconds: 60, clock: systemClock, signal: cancel.signal }),
+    )
+    await untilSnapshotWaits('cancelled')
+    const clock = startClock()
+    cancel.abort(new LifeboatError('cancelled', 'cancelled', 'none'))
+    expect(await holding).toBe('cancelled')
+    expect(clock.seconds()).toBeLessThan(10)
+    await holder.end()
+  })
+
+  test('a lost connection is told by `lost`, and by the last check', async () => {
+    const database = await open('lost', 'create table a (x int)')
+    const held = await hold(database)
+    await server.psql(
+      'postgres',
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pg-lifeboat snapshot' and datname = 'lost'",
+    )
+    expect(await codeThrownBy(held.lost)).toBe('snapshot-lost')
+    expect(await codeThrownBy(held.assertNotRewritten())).toBe('snapshot-lost')
+    await held.release()
+  })
+
+  test('a released snapshot is not a lost one', async () => {
+    const database = await open('released', 'create table a (x int)')
+    const held = await hold(database)
+    await held.release()
+    const silence = new Promise((resolve) => setTimeout(resolve, 300, 'silence'))
+    expect(await Promise.race([held.lost.catch(() => 'lost'), silence])).toBe('silence')
+  })
+
+  /** pg_dump's table of contents of a database, and the snapshot's inventory. */
+  async function dumped(database: Database, encoding: string) {
+    const held = await hold(database)
+    await held.release()
+    const directory = join(temp, `dump-${database.settings.database}`)
+    const args = ['--format=directory', '--compress=0', `--encoding=${encoding}`, `--file=${directory}`]
+    await run(join(server.bin, 'pg_dump'), args, { env: await database.toolEnvironment() })
+    const { stdout } = await run('cat', [join(directory, 'toc.dat')], { encoding: 'buffer' })
+    const toc = parseToc(stdout)
+    const largeObjects = { count: 0, fingerprint: { rows: 0, bytes: 0, sum: '' } }
+    return { toc, inventory: held.inventory, dump: { toc, largeObjects } as unknown as DumpedDatabase }
+  }
+
+  test.each([
+    ['WIN1252', 'Größe €'],
+    ['LATIN1', 'Ã¤Größe'],
+    ['LATIN2', 'Łódź'],
+    ['WIN1251', 'Заказы'],
+    ['KOI8R', 'Заказы'],
+    ['EUC_JP', '注文'],
+  ])('a database in %s is found complete, and its names are read as they are', async (encoding, name) => {
+    const sql = `create schema "${name}"; create table "${name}"."${name}" (id serial, "x ${name}" text); create sequence "${name}"`
+    const database = await open(`in ${encoding}`, sql, { encoding, collate: 'C', ctype: 'C' })
+    const { inventory, dump, toc } = await dumped(database, encoding)
+    expect(findExcluded(inventory, dump, { partial: false, standby: false })).toEqual([])
+    const [entry] = tableDataEntries(toc)
+    expect([entry?.schema, entry?.name, entry?.columns]).toEqual([name, name, `(id, "x ${name}")`])
+    const names = (sequences: readonly { schema: string; name: string }[]) =>
+      sequences.map((sequence) => `${sequence.schema}.${sequence.name}`).sort()
+    expect(names(sequenceSets(toc))).toEqual(names(inventory.sequences))
+  })
+
+  test('a table, a sequence or a large object that the archive lacks ends the dump', async () => {
+    const database = await open('complete', 'create table a (id serial); create sequence s; create table b (x int)')
+    const { toc, inventory, dump } = await dumped(database, 'UTF8')
+    const whole = { partial: false, standby: false }
+    expect(findExcluded(inventory, dump, whole)).toEqual([])
+    for (const [desc, tag] of [
+      ['TABLE DATA', 'b'],
+      ['SEQUENCE SET', 's'],
+      ['SEQUENCE SET', 'a_id_seq'],
+    ]) {
+      const entries = toc.entries.filter((entry) => entry.desc !== desc || entry.tag !== tag)
+      expect(entries.length).toBe(toc.entries.length - 1)
+      expect(() => findExcluded(inventory, { ...dump, toc: { ...toc, entries } }, whole)).toThrow(String(tag))
+    }
+    expect(() => findExcluded({ ...inventory, largeObjects: 1 }, dump, whole)).toThrow('large objects')
+  })
+
+  test('the archive that a restore by hand begins with makes roles and settings, also those of awkward names', async () => {
+    await server.createDatabase('prepared')
+    const directory = join(temp, 'prepare')
+    await mkdir(directory)
+    const settings = [
+      { role: null, name: 'search_path', value: '"$user", "S x", public' },
+      { role: null, name: 'app.motto', value: "it's $do$ and \\ fine" },
+      { role: 'o"ne', name: 'work_mem', value: '8MB' },
+      { role: null, name: 'no_such_setting_at_all', value: 'x' },
+    ]
+    const contents = {
+      roles: ['o"ne', "tw'o", 'trigger owner'],
+      databaseFacts: { settings },
+      inventory: { superuserRoles: ['trigger owner'] },
+    }
+    await writeFile(join(directory, 'toc.dat'), buildPrepareArchive(contents as unknown as Contents))
+    const env = { PGPASSWORD: server.password, PATH: process.env.PATH, LC_ALL: 'C' }
+    const place = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '--dbname=prepared']
+    const restore = () => run(join(server.bin, 'pg_restore'), ['--no-owner', ...place, directory], { env })
+    // What the server refuses is told, and the rest is done; roles that are there already are left as they are.
+    for (let time = 1; time <= 2; time += 1) {
+      const stderr = await restore().then(
+        () => 'nothing was refused',
+        (error: { stderr: string }) => error.stderr,
+      )
+      expect(stderr).toContain('no_such_setting_at_all')
+      expect(stderr).toContain('errors ignored on restore: 1')
+    }
+    const roles =
+      "select string_agg(rolname || ':' || rolcanlogin || ':' || rolsuper, ' ' order by rolname) from pg_roles"
+    expect(await server.psql('prepared', `${roles} where rolname in ('o"ne', 'tw''o', 'trigger owner')`)).toBe(
+      `o"ne:false:false trigger owner:false:true tw'o:false:false`,
+    )
+    const taken = await server.psql('prepared', 'select unnest(setconfig) from pg_db_role_setting order by 1')
+    expect(taken.split('\n').sort()).toEqual(
+      [`app.motto=it's $do$ and \\ fine`, 'search_path="$user", "S x", public', 'work_mem=8MB'].sort(),
+    )
+  })
 })
