@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { LifeboatError } from '../base/errors.ts'
+import { access, constants } from 'node:fs/promises'
+import { codeOf, LifeboatError } from '../base/errors.ts'
+import { START_WHEN_TOLD, tellToStart } from './start-when-told.ts'
 
 export interface GroupOptions {
   env: Record<string, string>
@@ -50,19 +52,26 @@ export class ProcessGroup {
 
   /** Starts the tool; its standard output is discarded. Error: `tool-failed` if it cannot be started. */
   static async start(command: string, args: readonly string[], options: GroupOptions): Promise<ProcessGroup> {
-    const child = spawn(command, args, { detached: true, env: options.env, stdio: ['ignore', 'ignore', 'pipe'] })
+    try {
+      await access(command, constants.X_OK)
+    } catch (error) {
+      throw cannotStart(command, codeOf(error))
+    }
+    const child = spawn('/bin/sh', ['-c', START_WHEN_TOLD, 'pg-lifeboat-start', command, ...args], {
+      detached: true,
+      env: options.env,
+      stdio: ['pipe', 'ignore', 'pipe'],
+    })
     try {
       await once(child, 'spawn')
     } catch (error) {
-      const why = (error as NodeJS.ErrnoException).code
-      throw new LifeboatError(
-        'tool-failed',
-        `${command} cannot be started (${why})`,
-        'Reinstall the PostgreSQL client.',
-      )
+      throw cannotStart('/bin/sh', codeOf(error))
     }
     if (child.pid === undefined) throw new Error('a started process has no id')
-    return new ProcessGroup(child, child.pid, options)
+    const group = new ProcessGroup(child, child.pid, options)
+    // Only now, with its watchdog at its side.
+    tellToStart(child)
+    return group
   }
 
   pause(): void {
@@ -92,6 +101,10 @@ export class ProcessGroup {
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
     }
   }
+}
+
+function cannotStart(command: string, why: string | undefined): LifeboatError {
+  return new LifeboatError('tool-failed', `${command} cannot be started (${why})`, 'Reinstall the PostgreSQL client.')
 }
 
 async function collect(child: ChildProcess): Promise<ToolEnd> {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '../base/errors.ts'
 import type { ProcessOwner } from './commands.ts'
+import { START_WHEN_TOLD, tellToStart } from './start-when-told.ts'
 
 const POLL_MS = 25
 const QUIT_MS = 5_000
@@ -34,12 +35,13 @@ export interface ServerProcess {
  */
 export async function spawnServer({ program, directory, port, owner, env }: ServerSpec): Promise<ServerProcess> {
   const log = await open(join(directory, 'log'), 'w', 0o600)
-  const child = spawn(program, ['-D', join(directory, 'data'), '-p', String(port)], {
+  const args = ['-D', join(directory, 'data'), '-p', String(port)]
+  const child = spawn('/bin/sh', ['-c', START_WHEN_TOLD, 'pg-lifeboat-start', program, ...args], {
     ...owner,
     cwd: directory,
     env,
     detached: true,
-    stdio: ['ignore', log.fd, log.fd],
+    stdio: ['pipe', log.fd, log.fd],
   })
   try {
     await once(child, 'spawn')
@@ -49,7 +51,9 @@ export async function spawnServer({ program, directory, port, owner, env }: Serv
   child.on('error', () => undefined)
   child.unref()
   if (child.pid === undefined) throw new Error('a started process has no id')
-  return { pid: child.pid, child, release: startGuard(child.pid, directory, env) }
+  const release = startGuard(child.pid, directory, env)
+  tellToStart(child)
+  return { pid: child.pid, child, release }
 }
 
 /**
