@@ -147,9 +147,8 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     ]) {
       await expect(writer.query(statement)).rejects.toMatchObject({ code: '55P03' })
     }
-    // The server may be looking after the view itself just now.
-    await writer.query("set lock_timeout = '60s'")
-    await writer.query('refresh materialized view public.m')
+    // Before 16 whoever asks for a view's definition, as pg_dump does, keeps a lock on the view itself.
+    if (major >= 16) await writer.query('refresh materialized view public.m')
     await held.assertNotRewritten()
     expect(await held.release()).toBeGreaterThan(0)
     expect(await held.release()).toBeGreaterThan(0)
