@@ -13,7 +13,7 @@ export async function ownPartBytes(bench: Workbench, { inputs, env, database, du
   const storage = await openStorage(inputs.storage ?? '', { ...options, ...(endpoint !== undefined && { endpoint }) })
   try {
     const set = await openSet(storage, await readHead(storage, database, dump.outputs['backup-id'] ?? ''), [])
-    const contents = await readContents(set, parseIdentities(bench.identity), bench.signal)
+    const contents = await readContents(set, await parseIdentities(bench.identity), bench.signal)
     const file = contents.tables.find(({ name, schema }) => name === table && schema === 'public')?.file
     const holders = contents.files
       .filter(({ name }) => name === file)

@@ -36,7 +36,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
   const stage = stageRunner(runner, report.stages, systemClock)
   Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
   // Checked before anything is connected to: a typo in a recipient must not cost a night.
-  const recipients = parseRecipients(inputs.recipients.join('\n'))
+  const recipients = await parseRecipients(inputs.recipients.join('\n'))
   const storage = await openStorageOf(runner, inputs, report)
   const { source, secrets } = await stage('connect', 'Connect', () => connect(runner, inputs))
   try {

@@ -72,7 +72,7 @@ class RestoreTest {
   }
 
   async #open(storage: Storage, inputs: RestoreTestInputs): Promise<Subject> {
-    const identities = inputs.identity === undefined ? [] : parseIdentities(inputs.identity)
+    const identities = inputs.identity === undefined ? [] : await parseIdentities(inputs.identity)
     const { catalog, head } = await findBackup(storage, inputs, this.report)
     if (head.content !== 'whole') {
       throw new LifeboatError(
@@ -146,8 +146,8 @@ class RestoreTest {
     const { target, archive, rootRows, errors, refusedSettings } = restored
     const { toc } = archive
     const clock = systemClock
-    const examination = await stage('proof', 'Proof', () =>
-      examine({ contents, toc, rootRows, target, errors, refusedSettings, jobs, clock, signal }),
+    const examination = await stage('proof', 'Proof', (meter) =>
+      examine({ contents, toc, rootRows, target, errors, refusedSettings, jobs, clock, signal, meter }),
     )
     report.rtoSeconds = (clock.now().getTime() - this.#began) / 1_000
     this.#noteTables(examination)

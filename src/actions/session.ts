@@ -1,6 +1,7 @@
 import { codeOf, LifeboatError } from '../base/errors.ts'
 import type { Verdict } from '../base/findings.ts'
 import { type Clock, systemClock } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Runner } from '../github/runner.ts'
 import { renderLogLines, renderSummary } from '../reports/render.ts'
@@ -10,8 +11,8 @@ import type { Storage } from '../storage/storage.ts'
 import type { StorageInputs } from './common-inputs.ts'
 import { outputsOf } from './outputs.ts'
 
-/** Runs one stage in a group of the log and notes how long it took. */
-export type RunStage = <T>(id: string, title: string, work: () => Promise<T>) => Promise<T>
+/** Runs one stage in a group of the log, shows how far it is, and notes how long it took. */
+export type RunStage = <T>(id: string, title: string, work: (meter: Meter) => Promise<T>) => Promise<T>
 
 /** What every report begins with; a run that ends early leaves the rest as it is here. */
 export function startReport(runner: Runner): ReportBase {
@@ -35,7 +36,7 @@ export function stageRunner(runner: Runner, stages: StageTime[], clock: Clock): 
     runner.signal.throwIfAborted()
     const began = clock.now().getTime()
     return runner.log.group(title, async () => {
-      const value = await work()
+      const value = await runner.progress(work)
       const seconds = (clock.now().getTime() - began) / 1_000
       stages.push({ id, title, seconds })
       runner.log.info(`${title}: ${formatDuration(seconds)}`)

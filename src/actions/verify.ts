@@ -22,13 +22,15 @@ import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
 async function verify(runner: Runner, report: VerifyReport): Promise<void> {
   const inputs = readVerifyInputs(runner)
   report.mode = inputs.mode
-  const identities = inputs.identity === undefined ? [] : parseIdentities(inputs.identity)
+  const identities = inputs.identity === undefined ? [] : await parseIdentities(inputs.identity)
   const storage = await openStorageOf(runner, inputs, report)
   try {
     const { catalog, head } = await findBackup(storage, inputs, report)
     report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
     const opened = once(() => openSet(storage, head, inputs.verifyKeys))
-    const reading = once(async () => readEverything(await opened(), identities, runner.signal))
+    const reading = once(() =>
+      runner.progress(async (meter) => readEverything(await opened(), identities, runner.signal, meter)),
+    )
     const context: CheckContext = {
       storage,
       catalog,

@@ -1,6 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { LifeboatError } from '../base/errors.ts'
+import { type Meter, silentMeter } from '../base/progress.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 import { unseal } from '../streams/seal.ts'
@@ -93,8 +94,16 @@ export function partAt(set: OpenSet, path: string): Part {
   throw tampered('missing-part', `The manifest of ${set.head.id} does not list ${path}`)
 }
 
-/** The stored bytes of a part. Whoever reads to the end has had length and digest checked: error `damaged-part`. */
-export async function* storedBytes(set: OpenSet, part: Part, signal?: AbortSignal): AsyncGenerator<Buffer> {
+/**
+ * The stored bytes of a part; `meter` is told of them. Whoever reads to the end has had length and digest checked: error
+ * `damaged-part`.
+ */
+export async function* storedBytes(
+  set: OpenSet,
+  part: Part,
+  signal?: AbortSignal,
+  meter: Meter = silentMeter,
+): AsyncGenerator<Buffer> {
   const key = layout.part(set.head.database, set.head.id, part.path)
   const source = await set.storage.get(key, {
     ...(part.versionId === undefined ? {} : { versionId: part.versionId }),
@@ -105,6 +114,7 @@ export async function* storedBytes(set: OpenSet, part: Part, signal?: AbortSigna
   for await (const chunk of source as AsyncIterable<Buffer>) {
     digest.update(chunk)
     bytes += chunk.length
+    meter.add(chunk.length)
     yield chunk
   }
   if (bytes !== part.bytes || digest.digest('hex') !== part.sha256) {
@@ -115,12 +125,16 @@ export async function* storedBytes(set: OpenSet, part: Part, signal?: AbortSigna
   }
 }
 
-/** What was sealed into a part: checked, decrypted, decompressed. Errors: `damaged-part`, `wrong-identity`, `no-identity`. */
+/**
+ * What was sealed into a part: checked, decrypted, decompressed; `meter` is told of the stored bytes. Errors:
+ * `damaged-part`, `wrong-identity`, `no-identity`.
+ */
 export function plainBytes(
   set: OpenSet,
   part: Part,
   identities: readonly AgeIdentity[],
   signal?: AbortSignal,
+  meter?: Meter,
 ): AsyncIterable<Buffer> {
   const encrypted = part.path.endsWith('.age')
   if (encrypted && identities.length === 0) {
@@ -130,7 +144,7 @@ export function plainBytes(
       'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.',
     )
   }
-  return named(unseal(storedBytes(set, part, signal), { encrypted, identities }, signal), set, part)
+  return named(unseal(storedBytes(set, part, signal, meter), { encrypted, identities }, signal), set, part)
 }
 
 /** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */

@@ -2,6 +2,7 @@ import { isDamage } from '../backup-set/damage.ts'
 import type { Contents, DumpedFile, Part } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes, readContents, storedBytes } from '../backup-set/open-set.ts'
 import type { Finding } from '../base/findings.ts'
+import { type Meter, silentMeter } from '../base/progress.ts'
 import { parseToc, type Toc } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 import { unpackBundle } from '../streams/bundle.ts'
@@ -46,17 +47,20 @@ export function lookInside(look: (inside: Inside) => CheckOutcome): Check['run']
 
 /**
  * Reads every part once, several at a time: digests always; what is inside, where it can be opened. Damage is collected;
- * what keeps from reading (the storage, a wrong identity) rejects.
+ * what keeps from reading (the storage, a wrong identity) rejects. `meter` is told of stored bytes.
  */
 export async function readEverything(
   set: OpenSet,
   identities: readonly AgeIdentity[],
   signal: AbortSignal,
+  meter: Meter = silentMeter,
 ): Promise<Reading> {
+  const bytes = set.manifest.parts.reduce((sum, part) => sum + part.bytes, 0)
+  meter.expect(bytes, 'exactly')
   const reading: Reading = { bytesRead: 0, partsRead: 0, damage: [] }
   const open = !set.encrypted || identities.length > 0
   if (open) await readInside(set, identities, reading, signal)
-  const jobs = planJobs(set, reading.inside, { identities, signal, reading })
+  const jobs = planJobs(set, reading.inside, { identities, signal, reading, meter })
   const work = async () => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await attempt(reading, job)
   }
@@ -90,6 +94,7 @@ interface ReadContext {
   identities: readonly AgeIdentity[]
   signal: AbortSignal
   reading: Reading
+  meter: Meter
 }
 
 /** One job a file with segments (their order matters), one a part for the rest. */
@@ -109,9 +114,10 @@ function planJobs(set: OpenSet, inside: Inside | undefined, context: ReadContext
 }
 
 /** The plain bytes of a part; its stored bytes count as read when it was read to its end. */
-async function* opened(set: OpenSet, part: Part, { identities, signal, reading }: ReadContext): AsyncGenerator<Buffer> {
+async function* opened(set: OpenSet, part: Part, context: ReadContext): AsyncGenerator<Buffer> {
+  const { identities, signal, reading, meter } = context
   const sealed = part.path.endsWith('.zst') || (part.path.endsWith('.age') && identities.length > 0)
-  yield* sealed ? plainBytes(set, part, identities, signal) : storedBytes(set, part, signal)
+  yield* sealed ? plainBytes(set, part, identities, signal, meter) : storedBytes(set, part, signal, meter)
   reading.bytesRead += part.bytes
   reading.partsRead += 1
 }

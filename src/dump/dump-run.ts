@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { DumpedFile, DumpedTable } from '../backup-set/documents.ts'
 import { LifeboatError } from '../base/errors.ts'
 import type { Clock, Log } from '../base/ports.ts'
+import { type Meter, metered } from '../base/progress.ts'
 import type { ProcessGroup } from '../postgres/process-group.ts'
 import {
   largeObjectGroups,
@@ -29,6 +30,8 @@ export interface DumpRunOptions extends Omit<PgDumpOptions, 'directory'> {
   secrets: readonly string[]
   clock: Clock
   log: Log
+  /** Told of the bytes of pg_dump's files as they are read. */
+  meter: Meter
 }
 
 /** What pg_dump wrote, all of it stored. */
@@ -118,7 +121,7 @@ export class DumpRun {
 
   async #seal(name: string, file: SpoolFile, spool: Spool): Promise<void> {
     this.#signal.throwIfAborted()
-    const { clock, punch, limitBytes } = this.#options
+    const { clock, punch, limitBytes, meter } = this.#options
     // pg_dump has closed toc.dat, for good, before it opens the first data file.
     this.#contents ??= this.#readToc().then(({ toc }) => {
       spool.groupLargeObjects(largeObjectGroups(toc).map((oids) => oids.map((oid) => `blob_${oid}.dat`)))
@@ -130,7 +133,7 @@ export class DumpRun {
     const punchBytes = punch ? punchStep(limitBytes) : undefined
     const buffers = this.#buffers
     const chunks = file.follow({ clock, signal: this.#signal, buffers, punchBytes, isPaused, isComplete })
-    const options = { name, content, chunks, store: this.#store, bundler: this.#bundler }
+    const options = { name, content, chunks: metered(chunks, meter), store: this.#store, bundler: this.#bundler }
     this.#sealed.set(name, await sealFile(options))
   }
 

@@ -4,6 +4,7 @@ import type { Contents, Head, Manifest } from '../backup-set/documents.ts'
 import { newSetId } from '../backup-set/layout.ts'
 import type { Finding } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 import type { Database } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { SESSION_PINS } from '../postgres/pins.ts'
@@ -47,8 +48,8 @@ export interface DumpOptions {
   clock: Clock
   log: Log
   signal: AbortSignal
-  /** Runs one stage of the dump under its title; times it for the report. */
-  stage: <T>(id: string, title: string, work: () => Promise<T>) => Promise<T>
+  /** Runs one stage of the dump under its title; times it for the report, and shows what its meter is told. */
+  stage: <T>(id: string, title: string, work: (meter: Meter) => Promise<T>) => Promise<T>
 }
 
 export interface DumpResult {
@@ -102,12 +103,14 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
     ...(lockUntil === undefined ? {} : { lockUntil }),
     ...(options.storageClass === undefined ? {} : { storageClass: options.storageClass }),
   })
-  const sources = sourcesOf(options, snapshot, signal)
-  await stage('dump', 'Dump, seal and store', async () => {
+  const sources = await stage('dump', 'Dump, seal and store', async (meter) => {
     log.info(`set ${id}: ${snapshot.inventory.tables.filter(isDumped).length} tables to lock and read`)
+    meter.expect(estimateBytes(snapshot, options.selection), 'about')
+    const sources = sourcesOf(options, snapshot, signal, meter)
     await sources.database.pour(writer.store)
     await sources.roles.pour(writer.store)
     await snapshot.assertNotRewritten()
+    return sources
   })
   const snapshotHeldSeconds = await snapshot.release()
   const dumped = required(sources.database.dumped)
@@ -128,7 +131,7 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
   return { head, contents, snapshotHeldSeconds, pausedSeconds: dumped.pausedSeconds, findings }
 }
 
-function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSignal) {
+function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSignal, meter: Meter) {
   const { tools, source, secrets, clock, log, jobs, selection, temp, lockWaitSeconds } = options
   const { inventory, exportedId } = snapshot
   const database = new DatabaseSource({
@@ -146,6 +149,7 @@ function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSi
     secrets,
     clock,
     log,
+    meter,
     signal,
   })
   const roles = new RolesSource({ tools, database: source, named: inventory.roles, secrets, log, signal })
@@ -156,6 +160,17 @@ function largestTablesBytes(inventory: Inventory, jobs: number): number {
   const sizes = inventory.tables.filter(isDumped).map(({ bytes }) => bytes)
   const largest = sizes.sort((a, b) => b - a).slice(0, jobs)
   return largest.reduce((sum, bytes) => sum + bytes, 0)
+}
+
+/**
+ * About how much pg_dump will write: what its tables and large objects take on the server, which may be half or twice
+ * their text. 0: it cannot be said, for what the patterns of a selection leave out is known to pg_dump alone.
+ */
+function estimateBytes({ inventory, largeObjectBytes }: HeldSnapshot, selection: Selection): number {
+  if (setContent(selection) !== 'whole' && setContent(selection) !== 'data') return 0
+  if (inventory.largeObjects > 0 && largeObjectBytes === 0) return 0
+  const objects = inventory.largeObjects > 0 ? largeObjectBytes : 0
+  return inventory.tables.filter(isDumped).reduce((sum, { bytes }) => sum + bytes, objects)
 }
 
 function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, dumped: DumpedDatabase): Contents {

@@ -14,6 +14,8 @@ export interface HeldSnapshot {
   /** By the server's clock. */
   takenAt: Date
   inventory: Inventory
+  /** What the large objects take on the server, as of its last look at them; 0 where it has not looked yet. */
+  largeObjectBytes: number
   /** WAL position: what is replayed on a standby, what is written elsewhere; null where the role may not ask. */
   lsn: string | null
   systemIdentifier: string | null
@@ -118,8 +120,11 @@ export function isDumped(table: TableFacts): boolean {
 }
 
 async function exportSnapshot(client: pg.Client) {
-  const { rows } = await client.query<{ id: string; taken_at: Date; standby: boolean }>(
-    'select pg_export_snapshot() as id, clock_timestamp() as taken_at, pg_is_in_recovery() as standby',
+  // The size of the large objects by the catalog: to ask the file system, the table would have to be locked.
+  const { rows } = await client.query<{ id: string; taken_at: Date; standby: boolean; large_object_bytes: string }>(
+    `select pg_export_snapshot() as id, clock_timestamp() as taken_at, pg_is_in_recovery() as standby,
+      (select c.relpages::int8 * current_setting('block_size')::int8 from pg_catalog.pg_class c
+        where c.oid = 'pg_catalog.pg_largeobject'::regclass)::text as large_object_bytes`,
   )
   const [row] = rows
   if (!row) throw new Error('pg_export_snapshot returned no row')
@@ -127,6 +132,7 @@ async function exportSnapshot(client: pg.Client) {
     exportedId: row.id,
     takenAt: row.taken_at,
     standby: row.standby,
+    largeObjectBytes: Number(row.large_object_bytes),
     lsn: await askOptional(client, row.standby ? 'pg_last_wal_replay_lsn()' : 'pg_current_wal_lsn()'),
     systemIdentifier: await askOptional(client, '(select system_identifier from pg_control_system())'),
   }

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as core from '@actions/core'
 import { LifeboatError, messageOf } from '../base/errors.ts'
-import type { Log } from '../base/ports.ts'
+import { type Log, systemClock } from '../base/ports.ts'
+import { progressLines, systemTicker, withProgress } from '../base/progress.ts'
 import { safeLines } from './log-lines.ts'
+import { isTerminal, progressBar, StatusLine } from './progress-bar.ts'
 import { createRedaction, type Redaction, SHORTEST_SECRET } from './redaction.ts'
 import type { AnnotationLevel, RunContext, Runner } from './runner.ts'
 import { appendSummary } from './summary-file.ts'
@@ -29,7 +31,8 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
   const redaction = createRedaction()
   // Redacted before the lines are cut, for secrets that span some; and after, for what the cleaning put together.
   const clean: Clean = (text) => safeLines(redaction.redact(text)).map(redaction.redact)
-  const log = actionsLog(clean)
+  const status = isTerminal(process.stdout, env) ? new StatusLine(process.stdout) : undefined
+  const log = actionsLog(clean, status)
   const isPost = env[`STATE_${POST_STATE}`] === 'true'
   const saveState = (name: string, value: string) => {
     if (env.GITHUB_STATE) core.saveState(name, value)
@@ -46,7 +49,7 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     },
     mask: (secret) => maskSecret(secret, redaction, log, env.GITHUB_ACTIONS === 'true'),
     redact: redaction.redact,
-    annotate: annotator(clean, log),
+    annotate: annotator(clean, log, status),
     writeSummary: (markdown) => {
       try {
         appendSummary(env.GITHUB_STEP_SUMMARY, redaction.redact(markdown))
@@ -65,6 +68,10 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
       }
     },
     log,
+    progress: (work) => {
+      const view = status === undefined ? progressLines(log) : progressBar(status)
+      return withProgress({ clock: systemClock, ticker: systemTicker, view }, work)
+    },
     saveState,
     state: (name) => core.getState(name),
     get temp() {
@@ -96,12 +103,13 @@ function maskSecret(secret: string, redaction: Redaction, log: Log, isObeyed: bo
   }
 }
 
-function annotator(clean: Clean, log: Log): Runner['annotate'] {
+function annotator(clean: Clean, log: Log, status: StatusLine | undefined): Runner['annotate'] {
   const made: Record<AnnotationLevel, number> = { error: 0, warning: 0, notice: 0 }
   return (level, title, message) => {
     const text = clean(message).join('\n').slice(0, LONGEST_MESSAGE)
     const heading = clean(title).join(' ')
     made[level] += 1
+    status?.clear()
     if (made[level] > MOST_ANNOTATIONS) log.info(`${level}: ${heading}: ${text}`)
     else ANNOTATE[level](text, { title: heading })
   }
@@ -114,17 +122,23 @@ function stepTemp(env: NodeJS.ProcessEnv, saveState: Runner['saveState']): strin
   return temp
 }
 
-function actionsLog(clean: Clean): Log {
+/** `status`: what every line has to clear away first. */
+function actionsLog(clean: Clean, status: StatusLine | undefined): Log {
   let open = 0
   const print = (prefix: string) => (text: string) => {
+    status?.clear()
     for (const line of clean(text)) core.info(prefix + line)
   }
   return {
     info: print(''),
     warning: print('Warning: '),
-    debug: (text) => core.debug(clean(text).join('\n')),
+    debug: (text) => {
+      status?.clear()
+      core.debug(clean(text).join('\n'))
+    },
     group: async (title, work) => {
       const heading = clean(title).join(' ')
+      status?.clear()
       // Groups do not nest in the runner: the first end would close them all.
       if (open === 0) core.startGroup(heading)
       else core.info(heading)
@@ -133,6 +147,7 @@ function actionsLog(clean: Clean): Log {
         return await work()
       } finally {
         open -= 1
+        status?.clear()
         if (open === 0) core.endGroup()
       }
     },

@@ -1,4 +1,5 @@
 import type { Log } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 
 export type AnnotationLevel = 'error' | 'warning' | 'notice'
 
@@ -37,6 +38,8 @@ export interface Runner {
   /** Writes a redacted report as JSON to a file that outlives the step's `temp`; its path. Never throws: '' and a warning in the log. */
   writeReport(report: object): string
   readonly log: Log
+  /** Runs one phase of work and shows how far it is: as log lines, rarer and rarer; in a terminal, as a bar. */
+  progress<T>(work: (meter: Meter) => Promise<T>): Promise<T>
   /** Keeps a value for the post step. Call it before the side effect that the post step is to undo. */
   saveState(name: string, value: string): void
   /** What main saved under that name; '' when there is nothing. */

@@ -1,6 +1,7 @@
 import type { Contents } from '../backup-set/documents.ts'
 import { type CheckResult, type Finding, statusOf } from '../base/findings.ts'
 import type { Clock } from '../base/ports.ts'
+import { type Meter, silentMeter } from '../base/progress.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
 import {
@@ -11,7 +12,7 @@ import {
   type SequenceFacts,
 } from '../postgres/inventory.ts'
 import { sequenceSets, type Toc } from '../postgres/toc.ts'
-import { sameFingerprint } from '../streams/fingerprint.ts'
+import { addFingerprints, sameFingerprint } from '../streams/fingerprint.ts'
 import { foreignViews } from './foreign-views.ts'
 import { readLargeObjects } from './large-objects.ts'
 import type { RestoreError } from './pg-restore.ts'
@@ -28,6 +29,8 @@ export interface ExamineOptions {
   jobs: number
   clock: Clock
   signal: AbortSignal
+  /** Told of the bytes that are read back. */
+  meter?: Meter
 }
 
 export interface Examination {
@@ -40,11 +43,13 @@ const MAX_FINDINGS = 50
 
 /** The proof: whether what stands in the scratch server is what the set says was dumped. */
 export async function examine(options: ExamineOptions): Promise<Examination> {
-  const { contents, toc, rootRows, target, errors, jobs, signal } = options
+  const { contents, toc, rootRows, target, errors, jobs, signal, meter = silentMeter } = options
   const inventory = contents.inventory as Inventory
   const timed = timer(options.clock)
-  const tables = await timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal }))
-  const largeObjects = await timed(() => withClient(target, (client) => readLargeObjects(client, signal)))
+  const dumped = [...contents.tables, contents.largeObjects].map(({ fingerprint }) => fingerprint)
+  meter.expect(addFingerprints(...dumped).bytes, 'exactly')
+  const tables = await timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal, meter }))
+  const largeObjects = await timed(() => withClient(target, (client) => readLargeObjects(client, signal, meter)))
   const restored = await timed(() => withClient(target, readInventory))
   const checks = [
     result('restore-errors', 'The server took everything', 0, errorFindings(errors), errorSummary(errors)),

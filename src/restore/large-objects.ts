@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
+import { type Meter, silentMeter } from '../base/progress.ts'
 import { addFingerprints, EMPTY_FINGERPRINT, type Fingerprint } from '../streams/fingerprint.ts'
 
 const READ_BYTES = 512 << 10
@@ -39,10 +40,11 @@ export const serverLargeObjects: LargeObjectSink = {
   },
 }
 
-/** Count and fingerprint of all large objects of a database, read back from the server. */
+/** Count and fingerprint of all large objects of a database, read back from the server; `meter` is told of their bytes. */
 export async function readLargeObjects(
   client: pg.Client,
   signal: AbortSignal,
+  meter: Meter = silentMeter,
 ): Promise<{ count: number; fingerprint: Fingerprint }> {
   const { rows } = await client.query<{ oid: string }>('select oid::text from pg_largeobject_metadata order by 1')
   const oids = rows.map(({ oid }) => Number(oid))
@@ -51,7 +53,7 @@ export async function readLargeObjects(
     signal.throwIfAborted()
     const heads = await readHeads(client, oids.slice(start, start + OBJECTS_PER_QUERY))
     for (const { oid, head } of heads) {
-      fingerprint = addFingerprints(fingerprint, await fingerprintOf(client, oid, head, signal))
+      fingerprint = addFingerprints(fingerprint, await fingerprintOf(client, oid, head, signal, meter))
     }
   }
   return { count: oids.length, fingerprint }
@@ -65,9 +67,16 @@ async function readHeads(client: pg.Client, oids: number[]): Promise<{ oid: numb
   return rows.map(({ oid, head }) => ({ oid: Number(oid), head }))
 }
 
-async function fingerprintOf(client: pg.Client, oid: number, head: Buffer, signal: AbortSignal): Promise<Fingerprint> {
+async function fingerprintOf(
+  client: pg.Client,
+  oid: number,
+  head: Buffer,
+  signal: AbortSignal,
+  meter: Meter,
+): Promise<Fingerprint> {
   const hash = createHash('sha256').update(`${oid}:`).update(head)
   let bytes = head.length
+  meter.add(bytes)
   for (let last = head; last.length === READ_BYTES; ) {
     signal.throwIfAborted()
     const { rows } = await client.query<{ piece: Buffer }>('select pg_catalog.lo_get($1, $2, $3) as piece', [
@@ -78,6 +87,7 @@ async function fingerprintOf(client: pg.Client, oid: number, head: Buffer, signa
     last = rows[0]?.piece ?? Buffer.alloc(0)
     hash.update(last)
     bytes += last.length
+    meter.add(last.length)
   }
   return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) }
 }

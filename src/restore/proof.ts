@@ -2,6 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import type { Contents } from '../backup-set/documents.ts'
+import type { Meter } from '../base/progress.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
@@ -36,6 +37,8 @@ export interface ProofOptions {
   target: Database
   jobs: number
   signal: AbortSignal
+  /** Told of the bytes that are read back. */
+  meter: Meter
 }
 
 /** Tables that are compared together: one, or all leaves that pg_dump loads via one partition root. */
@@ -57,7 +60,7 @@ export async function proveTables(options: ProofOptions): Promise<TableProof[]> 
     const client = await options.target.connect('proof')
     try {
       for (let next = comparisons.shift(); next !== undefined; next = comparisons.shift()) {
-        proofs.push(await compare(client, next, options.signal))
+        proofs.push(await compare(client, next, options))
       }
     } finally {
       await client.end().catch(() => undefined)
@@ -93,15 +96,17 @@ function readStatement(list: string, own: string, condition: string | undefined,
   return `copy (select ${columns} from only ${own} ${condition}) ${options}`
 }
 
-async function compare(client: pg.Client, comparison: Comparison, signal: AbortSignal): Promise<TableProof> {
+type Reading = Pick<ProofOptions, 'signal' | 'meter'>
+
+async function compare(client: pg.Client, comparison: Comparison, reading: Reading): Promise<TableProof> {
   const { label, dumped, statements } = comparison
   const facts = { table: label, rows: dumped.rows, bytes: dumped.bytes, members: statements.length }
   let restored = EMPTY_FINGERPRINT
   for (const statement of statements) {
     try {
-      restored = addFingerprints(restored, await readFingerprint(client, statement, signal))
+      restored = addFingerprints(restored, await readFingerprint(client, statement, reading))
     } catch (error) {
-      signal.throwIfAborted()
+      reading.signal.throwIfAborted()
       const code = (error as { code?: string }).code
       if (code === '42P01' || code === '3F000') return { ...facts, status: 'missing', note: 'the table is not there' }
       const failure = failureOf(error)
@@ -113,12 +118,15 @@ async function compare(client: pg.Client, comparison: Comparison, signal: AbortS
   return { ...facts, status: 'different', note: difference(dumped, restored) }
 }
 
-async function readFingerprint(client: pg.Client, statement: string, signal: AbortSignal): Promise<Fingerprint> {
+async function readFingerprint(client: pg.Client, statement: string, { signal, meter }: Reading): Promise<Fingerprint> {
   const lines = new LineFingerprinter()
   await pipeline(
     client.query(copyTo(statement)),
     async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) lines.update(chunk)
+      for await (const chunk of chunks) {
+        meter.add(chunk.length)
+        lines.update(chunk)
+      }
     },
     { signal },
   )

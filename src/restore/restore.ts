@@ -5,6 +5,7 @@ import type { Contents } from '../backup-set/documents.ts'
 import type { OpenSet } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
 import type { Log } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 import { formatCount } from '../base/units.ts'
 import { type CatalogSession, withCatalogSession } from '../postgres/catalog-session.ts'
 import type { Database } from '../postgres/database.ts'
@@ -33,7 +34,8 @@ export interface RestoreOptions {
   jobs: number
   log: Log
   signal: AbortSignal
-  stage: <T>(id: string, title: string, work: () => Promise<T>) => Promise<T>
+  /** Runs one stage under its title, and shows what its meter is told. */
+  stage: <T>(id: string, title: string, work: (meter: Meter) => Promise<T>) => Promise<T>
 }
 
 export interface RestoreResult {
@@ -67,8 +69,8 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
     ...(await stage('data', 'Sequences and large objects', () =>
       runPgRestore({ ...pgRestore, section: 'data', list: archive.restList }),
     )),
-    ...(await stage('rows', 'Rows', () => {
-      const load = { set, contents, identities, target, jobs, signal, toc: archive.toc }
+    ...(await stage('rows', 'Rows', (meter) => {
+      const load = { set, contents, identities, target, jobs, signal, meter, toc: archive.toc }
       const besideForeign = besideForeignLeaves(inventory)
       return loadRows({ ...load, largeObjects: serverLargeObjects, rootRows, besideForeign })
     })),

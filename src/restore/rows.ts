@@ -4,6 +4,7 @@ import { from as copyFrom } from 'pg-copy-streams'
 import type { Contents, DumpedFile, DumpedTable } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
+import { type Meter, metered, silentMeter } from '../base/progress.ts'
 import type { Database } from '../postgres/database.ts'
 import { type TableDataEntry, type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
@@ -29,6 +30,8 @@ export interface LoadOptions {
   /** OIDs of partitions whose rows must not be loaded via their root: it may send them to another server. */
   besideForeign?: ReadonlySet<number>
   signal: AbortSignal
+  /** Told of the plain bytes of all files. */
+  meter?: Meter
 }
 
 /** What one connection does at a time: one segment of one file, or all files of one bundle. */
@@ -43,11 +46,16 @@ type Load =
  */
 export async function loadRows(options: LoadOptions): Promise<RestoreError[]> {
   const loads = planLoads(options.contents)
+  const meter = options.meter ?? silentMeter
+  meter.expect(
+    loads.reduce((sum, { bytes }) => sum + bytes, 0),
+    'exactly',
+  )
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
   const errors: RestoreError[] = []
   const work = async () => {
-    const loader = new Loader({ ...options, signal }, errors)
+    const loader = new Loader({ ...options, meter, signal }, errors)
     try {
       for (let load = loads.shift(); load !== undefined; load = loads.shift()) await loader.load(load)
     } catch (error) {
@@ -83,7 +91,7 @@ const REACHES_OUT = 'its rows are loaded via a partitioned table that has a part
 
 /** One connection, and what it loads through it. */
 class Loader {
-  readonly #options: LoadOptions
+  readonly #options: LoadOptions & { meter: Meter }
   readonly #errors: RestoreError[]
   readonly #entries: Map<string, TableDataEntry>
   readonly #tables: Map<string, DumpedTable>
@@ -92,7 +100,7 @@ class Loader {
   readonly #refused = new Set<string>()
   #client: pg.Client | undefined
 
-  constructor(options: LoadOptions, errors: RestoreError[]) {
+  constructor(options: LoadOptions & { meter: Meter }, errors: RestoreError[]) {
     this.#options = options
     this.#errors = errors
     this.#entries = new Map(tableDataEntries(options.toc).map((entry) => [entry.fileName, entry]))
@@ -104,16 +112,27 @@ class Loader {
     await this.#client?.end().catch(() => undefined)
   }
 
-  load(load: Load): Promise<void> {
-    return load.kind === 'bundle' ? this.#loadBundle(load.path) : this.#loadSegment(load.file, load.index)
+  async load(load: Load): Promise<void> {
+    let passed = 0
+    const meter: Meter = {
+      ...silentMeter,
+      add: (bytes) => {
+        passed += bytes
+        this.#options.meter.add(bytes)
+      },
+    }
+    if (load.kind === 'bundle') await this.#loadBundle(load.path, meter)
+    else await this.#loadSegment(load.file, load.index, meter)
+    // What nobody wanted, or the server refused in its midst, is through as well.
+    this.#options.meter.add(Math.max(0, load.bytes - passed))
   }
 
-  async #loadSegment(file: DumpedFile, index: number): Promise<void> {
+  async #loadSegment(file: DumpedFile, index: number, meter: Meter): Promise<void> {
     const { set, identities, signal } = this.#options
     const segments = file.segments ?? []
     const segment = segments[index]
     if (segment === undefined) throw new Error(`${file.name} has no segment ${index}`)
-    const bytes = plainBytes(set, partAt(set, segment.path), identities, signal)
+    const bytes = metered(plainBytes(set, partAt(set, segment.path), identities, signal), meter)
     const oid = readOid(file.name)
     if (oid !== undefined) {
       const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0)
@@ -126,9 +145,11 @@ class Loader {
     await this.#copy(entry, rows, segment.fingerprint, segments.length === 1)
   }
 
-  async #loadBundle(path: string): Promise<void> {
+  async #loadBundle(path: string, meter: Meter): Promise<void> {
     const { set, identities, signal } = this.#options
-    for await (const { name, content } of unpackBundle(plainBytes(set, partAt(set, path), identities, signal))) {
+    for await (const member of unpackBundle(plainBytes(set, partAt(set, path), identities, signal))) {
+      const { name } = member
+      const content = metered(member.content, meter)
       const oid = readOid(name)
       const entry = this.#entries.get(name)
       const table = this.#tables.get(name)

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { Transform, type TransformCallback } from 'node:stream'
-import { Decrypter, Encrypter } from 'age-encryption'
+import type { Decrypter } from 'age-encryption'
 import { LifeboatError } from '../base/errors.ts'
 import { BlockCutter, NONCE_BYTES, PayloadCipher, PLAIN_CHUNK_BYTES, payloadKey, TAG_BYTES } from './age-payload.ts'
 
 // The age v1 format, https://age-encryption.org/v1. The header (the file key wrapped for each recipient) is the library's
 // business. The payload is ours: the library's own cipher, in JavaScript, is some ten times slower than node:crypto.
+// Loaded when it is needed: with its curves it is a quarter of a bundle, which every run would have to parse.
 
 const INTRODUCTION = Buffer.from('age-encryption.org/v1\n')
 const HEADER_END = '\n--- '
@@ -33,9 +34,9 @@ export class AgeIdentity {
 
 /**
  * The public keys in a text: `age1…`, one a line or separated by commas or blanks; `#` starts a comment; doubles are dropped.
- * Throws LifeboatError `bad-recipient`, which never repeats what might be a private key.
+ * Rejects with LifeboatError `bad-recipient`, which never repeats what might be a private key.
  */
-export function parseRecipients(text: string): string[] {
+export async function parseRecipients(text: string): Promise<string[]> {
   const recipients = new Set<string>()
   for (const word of wordsOf(text)) {
     if (/^AGE-SECRET-KEY-/i.test(word)) {
@@ -47,6 +48,7 @@ export function parseRecipients(text: string): string[] {
     // Bech32 after "age1" never contains a "1": with one, it is a plugin's or a post-quantum recipient.
     if (!/^age1[02-9ac-hj-np-z]+$/.test(word)) throw badRecipient(`${shorten(word)} is not an age X25519 public key`)
     try {
+      const { Encrypter } = await loadLibrary()
       new Encrypter().addRecipient(word)
     } catch {
       throw badRecipient(`${shorten(word)} has a typing error or is cut off (its checksum is wrong)`)
@@ -58,20 +60,23 @@ export function parseRecipients(text: string): string[] {
 
 /**
  * The private keys in a text, as `age-keygen` writes it: `AGE-SECRET-KEY-1…`, one a line; `#` starts a comment.
- * Throws LifeboatError `bad-identity`, which repeats nothing of the text.
+ * Rejects with LifeboatError `bad-identity`, which repeats nothing of the text.
  */
-export function parseIdentities(text: string): AgeIdentity[] {
-  return [...new Set(wordsOf(text))].map((word) => {
+export async function parseIdentities(text: string): Promise<AgeIdentity[]> {
+  const identities: AgeIdentity[] = []
+  for (const word of new Set(wordsOf(text))) {
     if (word.startsWith('age1')) throw badIdentity('holds a public key (age1…) where the private key is needed')
     const identity = new AgeIdentity(word)
     try {
       if (!word.startsWith('AGE-SECRET-KEY-1')) throw new Error('not an X25519 identity')
+      const { Decrypter } = await loadLibrary()
       identity.addTo(new Decrypter())
     } catch {
       throw badIdentity('is not an age X25519 private key, or is cut off')
     }
-    return identity
-  })
+    identities.push(identity)
+  }
+  return identities
 }
 
 /** Encrypts for all the recipients (`age1…`, at least one) into an age v1 file that `age -d` reads. */
@@ -108,6 +113,7 @@ class AgeEncrypt extends Transform {
 
   /** Has the library encrypt nothing at all, for the header, and learns the file key as one more recipient would. */
   async #begin(): Promise<void> {
+    const { Encrypter } = await loadLibrary()
     const encrypter = new Encrypter()
     for (const recipient of this.#recipients) encrypter.addRecipient(recipient)
     let fileKey = new Uint8Array()
@@ -213,6 +219,7 @@ class AgeDecrypt extends Transform {
 }
 
 async function unwrapFileKey(header: Buffer, identities: readonly AgeIdentity[]): Promise<Uint8Array> {
+  const { Decrypter } = await loadLibrary()
   const decrypter = new Decrypter()
   for (const identity of identities) identity.addTo(decrypter)
   let noneFits = false
@@ -234,6 +241,10 @@ async function unwrapFileKey(header: Buffer, identities: readonly AgeIdentity[])
       'Give the input `identity` the private key (AGE-SECRET-KEY-1…) of one of the recipients of this backup set.',
     )
   }
+}
+
+function loadLibrary(): Promise<typeof import('age-encryption')> {
+  return import('age-encryption')
 }
 
 function* wordsOf(text: string): Generator<string, void, void> {

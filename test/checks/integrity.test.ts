@@ -3,11 +3,14 @@ import { expect, test } from '@jest/globals'
 import { generateIdentity, identityToRecipient } from 'age-encryption'
 import type { Contents, Head } from '../../src/backup-set/documents.ts'
 import { layout } from '../../src/backup-set/layout.ts'
+import { openSet } from '../../src/backup-set/open-set.ts'
 import { LifeboatError } from '../../src/base/errors.ts'
+import { readEverything } from '../../src/checks/reading.ts'
 import type { Toc } from '../../src/postgres/toc.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { parseIdentities } from '../../src/streams/age.ts'
 import { withStorage } from '../backup-set/support.ts'
+import { countingMeter } from '../base/counting-meter.ts'
 import { buildSet, check, hoursAgo, type SetOptions } from './set.ts'
 
 const GOOD = {
@@ -29,7 +32,7 @@ const takenAt = hoursAgo(2)
 
 async function encryption() {
   const identity = await generateIdentity()
-  return { recipients: [await identityToRecipient(identity)], identities: parseIdentities(identity) }
+  return { recipients: [await identityToRecipient(identity)], identities: await parseIdentities(identity) }
 }
 
 test('a good set passes every check: plain, encrypted and signed', async () => {
@@ -55,6 +58,19 @@ test('of an encrypted set without an identity the stored bytes are checked, and 
     const stranger = await encryption()
     const wrong = await check(storage, head, 'integrity', stranger)
     expect(wrong.statuses).toMatchObject({ 'stored-bytes': 'unverified', contents: 'unverified', rows: 'unverified' })
+  })
+})
+
+test('its progress is told in stored bytes, all of which there are, whether or not they can be opened', async () => {
+  await withStorage(async (storage) => {
+    const { recipients, identities } = await encryption()
+    const set = await openSet(storage, await buildSet(storage, { takenAt, recipients }), [])
+    const { storedBytes } = set.manifest.totals
+    for (const known of [identities, []]) {
+      const meter = countingMeter()
+      await readEverything(set, known, new AbortController().signal, meter)
+      expect(meter.seen).toEqual({ expected: storedBytes, precision: 'exactly', added: storedBytes })
+    }
   })
 })
 

@@ -44,7 +44,8 @@ const scenarios: Record<string, Steps> = {
       return new Promise(() => setInterval(() => {}, 1_000))
     },
   },
-  empty: { main: () => new Promise(() => {}) },
+  // That it is shown how far the work is must not hide that there is none any more.
+  empty: { main: (runner) => runner.progress(() => new Promise(() => {})) },
   cancelled: {
     main: async (runner) => {
       runner.log.info('ready')

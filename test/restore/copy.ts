@@ -19,6 +19,7 @@ import type { TableProof } from '../../src/restore/proof.ts'
 import { RootRows } from '../../src/restore/root-rows.ts'
 import { copyRows } from '../../src/streams/copy-file.ts'
 import { LineFingerprinter } from '../../src/streams/fingerprint.ts'
+import { countingMeter } from '../base/counting-meter.ts'
 import type { TestServer } from '../support/postgres.ts'
 
 const run = promisify(execFile)
@@ -66,7 +67,11 @@ export async function copyDatabase(server: TestServer, from: string, to: string,
     readCopy: () => withClient(restored, readInventory),
     judge: async () => {
       const checks = { contents, toc, rootRows, target: restored, errors, refusedSettings: [], jobs: 1 }
-      const examination = await examine({ ...checks, clock: systemClock, signal })
+      const meter = countingMeter()
+      const examination = await examine({ ...checks, clock: systemClock, signal, meter })
+      const { expected, added } = meter.seen
+      const isWhole = examination.checks.every(({ id, status }) => id === 'structure' || status !== 'failed')
+      if (isWhole && added !== expected) throw new Error(`${added} bytes were read back, and ${expected} announced`)
       const findings = examination.checks.flatMap(({ id, findings: found, status }) => {
         if (status !== 'not run' && status !== statusOf(found)) throw new Error(`${id} is ${status}`)
         return found.map((finding) => ({ ...finding, check: id }))

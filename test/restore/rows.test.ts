@@ -7,6 +7,7 @@ import { layout } from '../../src/backup-set/layout.ts'
 import { openSet, readContents } from '../../src/backup-set/open-set.ts'
 import type { LifeboatError } from '../../src/base/errors.ts'
 import { memoryLog } from '../../src/base/ports.ts'
+import { type Meter, silentMeter } from '../../src/base/progress.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
 import { type TocEntry, tableDataEntries } from '../../src/postgres/toc.ts'
@@ -17,6 +18,7 @@ import { RootRows } from '../../src/restore/root-rows.ts'
 import { loadRows } from '../../src/restore/rows.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { withStorage } from '../backup-set/support.ts'
+import { countingMeter } from '../base/counting-meter.ts'
 import { buildSet, hoursAgo } from '../checks/set.ts'
 import { startServer, type TestServer } from '../support/postgres.ts'
 
@@ -44,7 +46,12 @@ const TABLES = `drop table if exists small, large; create table small (id int, t
   select lo_unlink(oid) from pg_largeobject_metadata; select lo_create(50000);`
 
 /** Loads the set into the target; `created`: its archive has made the tables. */
-async function load(storage: Storage, head: Head, created: boolean): Promise<RestoreError[]> {
+async function load(
+  storage: Storage,
+  head: Head,
+  created: boolean,
+  meter: Meter = silentMeter,
+): Promise<RestoreError[]> {
   const set = await openSet(storage, head, [])
   const contents = await readContents(set, [], signal)
   const { toc } = await fetchArchive(set, [], join(temp, head.id), signal)
@@ -56,7 +63,7 @@ async function load(storage: Storage, head: Head, created: boolean): Promise<Res
   const entries = created ? [...made, ...toc.entries] : toc.entries
   const rootRows = new RootRows(tableDataEntries(toc))
   const load = { set, contents, identities: [], target, jobs: 2, largeObjects: serverLargeObjects, rootRows, signal }
-  return loadRows({ ...load, toc: { ...toc, entries } })
+  return loadRows({ ...load, meter, toc: { ...toc, entries } })
 }
 
 const counts = () => server.psql('target', 'select (select count(*) from small), (select count(*) from large)')
@@ -65,11 +72,20 @@ test('rows and large objects come back', async () => {
   await withStorage(async (storage) => {
     const head = await buildSet(storage, { takenAt: hoursAgo(1) })
     await server.psql('target', TABLES)
-    expect(await load(storage, head, true)).toEqual([])
+    const meter = countingMeter()
+    expect(await load(storage, head, true, meter)).toEqual([])
     expect(await counts()).toBe('3|90001')
+    expect(meter.seen).toEqual({
+      expected: head.totals.plainBytes,
+      precision: 'exactly',
+      added: head.totals.plainBytes,
+    })
     const set = await openSet(storage, head, [])
     const client = await target.connect('check')
-    expect(await readLargeObjects(client, signal)).toEqual((await readContents(set, [], signal)).largeObjects)
+    const readBack = countingMeter()
+    const { largeObjects } = await readContents(set, [], signal)
+    expect(await readLargeObjects(client, signal, readBack)).toEqual(largeObjects)
+    expect(readBack.seen.added).toBe(largeObjects.fingerprint.bytes)
     await client.end()
   })
 })
@@ -93,11 +109,13 @@ test('a table that the server refuses is told without its values, and does not k
       'target',
       `${TABLES} delete from small; alter table small alter id type boolean using null, alter text type int using null`,
     )
-    const errors = await load(storage, head, true)
+    const meter = countingMeter()
+    const errors = await load(storage, head, true, meter)
     expect(errors).toEqual([
       { stage: 'rows', subject: 'TABLE DATA public.small', message: 'invalid input syntax for type integer: "…"' },
     ])
     expect(await counts()).toBe('0|90001')
+    expect(meter.seen.added).toBe(meter.seen.expected)
     await server.psql('target', `${TABLES} select lo_unlink(50000); delete from small`)
     expect((await load(storage, head, true)).map(({ subject }) => subject)).toEqual(['LARGE OBJECT 50000'])
     expect(await counts()).toBe('2|90001')

@@ -15,7 +15,7 @@ let sealings: Sealing[] = []
 
 beforeAll(async () => {
   const secret = await generateX25519Identity()
-  identities = parseIdentities(secret)
+  identities = await parseIdentities(secret)
   sealings = [
     { level: 1, recipients: [] },
     { level: 3, recipients: [await identityToRecipient(secret)] },
