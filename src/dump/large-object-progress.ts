@@ -9,12 +9,22 @@ export class LargeObjectProgress {
   /** The look at the directory that saw the file for the first time. */
   readonly #seen = new Map<string, number>()
   readonly #groups = new Map<string, number>()
+  /** How many files of the group no list names yet. */
+  readonly #unlisted = new Map<number, number>()
   /** The latest look that saw a new file of the group. */
   readonly #newest = new Map<number, number>()
 
   /** The list of an entry names the file. */
   list(name: string): void {
+    if (this.#listed.has(name)) return
     this.#listed.add(name)
+    const group = this.#groups.get(name)
+    if (group !== undefined) this.#unlisted.set(group, (this.#unlisted.get(group) ?? 0) - 1)
+  }
+
+  /** Whether all files of the entry that this one belongs to are listed, so that its list does not grow any more. */
+  isWholeGroupListed(name: string): boolean {
+    return this.#unlisted.get(this.#groups.get(name) ?? -1) === 0
   }
 
   see(name: string, look: number): void {
@@ -26,6 +36,7 @@ export class LargeObjectProgress {
   group(groups: readonly (readonly string[])[]): void {
     groups.forEach((names, group) => {
       for (const name of names) this.#groups.set(name, group)
+      this.#unlisted.set(group, names.filter((name) => !this.#listed.has(name)).length)
     })
     for (const [name, look] of this.#seen) this.#note(name, look)
   }

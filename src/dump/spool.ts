@@ -1,4 +1,5 @@
-import { open, readdir, stat } from 'node:fs/promises'
+import { mkdirSync, statSync } from 'node:fs'
+import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LifeboatError } from '../base/errors.ts'
 import type { Clock, Log } from '../base/ports.ts'
@@ -7,6 +8,10 @@ import { LargeObjectProgress } from './large-object-progress.ts'
 import { SpoolFile } from './spool-file.ts'
 
 const POLL_MS = 20
+/** A pause lasts at least so many times as long as the look before it: with very many files a look takes its time. */
+const PAUSE_PER_LOOK = 3
+/** Files that did not grow lately, and that nobody reads, of which each look measures so many in turn. */
+const IDLE_MEASURED_PER_LOOK = 200
 /** Looks in a row that find nobody reading before a paused writer counts as waiting for itself. */
 const STUCK_LOOKS = 10
 const END_OF_TABLE = Buffer.from('\\.\n\n\n')
@@ -36,7 +41,10 @@ export class Spool {
   readonly #options: SpoolOptions
   readonly #files = new Map<string, SpoolFile>()
   readonly #largeObjects = new LargeObjectProgress()
-  readonly #largeObjectLists = new Map<string, number>()
+  /** Where to read on in a list, and a file that it names. */
+  readonly #largeObjectLists = new Map<string, { offset: number; named: string }>()
+  /** Files that were new or longer at the last look, and large objects that were not closed. */
+  #growing = new Set<SpoolFile>()
   #look = 0
   #stuckLooks = 0
   #writerEnded = false
@@ -52,9 +60,11 @@ export class Spool {
     for (;;) {
       signal.throwIfAborted()
       const last = this.#writerEnded
+      const began = clock.now().getTime()
       await this.#lookAround()
       if (last) return
-      await clock.sleep(POLL_MS, signal)
+      const took = clock.now().getTime() - began
+      await clock.sleep(Math.max(POLL_MS, PAUSE_PER_LOOK * took), signal)
     }
   }
 
@@ -83,33 +93,52 @@ export class Spool {
   }
 
   async #lookAround(): Promise<void> {
-    const { directory, onFile } = this.#options
+    const { directory } = this.#options
     this.#look += 1
-    let used = 0
-    const present: SpoolFile[] = []
+    const present = new Map<string, SpoolFile>()
     for (const name of await list(directory)) {
       if (name === 'toc.dat' || name.startsWith('.')) continue
       // The lists of large objects grow until the end: they are whole, and small, when pg_dump is over. From then on they
       // are handed out, and may be gone at any moment; nothing is asked of them any more.
-      if (name.startsWith('blobs') && !this.#writerEnded) {
-        await this.#readLargeObjectList(name)
-        continue
-      }
-      let file = this.#files.get(name)
-      if (file === undefined) {
-        file = new SpoolFile(join(directory, name))
-        this.#files.set(name, file)
-        if (name.startsWith('blob_')) this.#largeObjects.see(name, this.#look)
-        onFile(file, name)
-      }
-      present.push(file)
-      used += await sizeOf(file)
+      if (name.startsWith('blobs') && !this.#writerEnded) await this.#readLargeObjectList(name)
+      else present.set(name, this.#files.get(name) ?? this.#handOut(name))
     }
+    this.#measure(present)
+    const files = [...present.values()]
+    const used = files.reduce((sum, { size, freed }) => sum + size - freed, 0)
     this.peakBytes = Math.max(this.peakBytes, used)
-    const reading = present.filter(({ state }) => state !== 'new')
+    const reading = files.filter(({ state }) => state !== 'new')
     const isIdle = reading.length > 0 && reading.every(({ state }) => state === 'waiting')
     this.#stuckLooks = this.isPaused() && isIdle ? this.#stuckLooks + 1 : 0
     this.#throttle(used)
+  }
+
+  #handOut(name: string): SpoolFile {
+    const { directory } = this.#options
+    const removedTo = `${directory}-removed`
+    if (this.#files.size === 0) mkdirSync(removedTo, { mode: 0o700 })
+    const file = new SpoolFile(join(directory, name), removedTo)
+    this.#files.set(name, file)
+    this.#growing.add(file)
+    if (name.startsWith('blob_')) this.#largeObjects.see(name, this.#look)
+    this.#options.onFile(file, name)
+    return file
+  }
+
+  /** Measures what may be growing, and some of the rest: most tables' files are finished, and only wait to be read. */
+  #measure(present: ReadonlyMap<string, SpoolFile>): void {
+    const growing = new Set<SpoolFile>()
+    const idle: SpoolFile[] = []
+    for (const [name, file] of present) {
+      const isLargeObject = name.startsWith('blob_')
+      if (file.state !== 'new' || this.#growing.has(file)) {
+        const isOpen = isLargeObject && !this.#largeObjects.isClosed(name)
+        if (file.measure() || isOpen) growing.add(file)
+      } else if (!isLargeObject) idle.push(file)
+    }
+    const start = idle.length > IDLE_MEASURED_PER_LOOK ? (this.#look * IDLE_MEASURED_PER_LOOK) % idle.length : 0
+    for (const file of idle.slice(start, start + IDLE_MEASURED_PER_LOOK)) if (file.measure()) growing.add(file)
+    this.#growing = growing
   }
 
   #throttle(used: number): void {
@@ -141,18 +170,21 @@ export class Spool {
   }
 
   async #readLargeObjectList(name: string): Promise<void> {
-    const offset = this.#largeObjectLists.get(name) ?? 0
-    const file = await open(join(this.#options.directory, name), 'r')
+    const path = join(this.#options.directory, name)
+    const { offset = 0, named = '' } = this.#largeObjectLists.get(name) ?? {}
+    if (this.#largeObjects.isWholeGroupListed(named)) return
+    const { size } = statSync(path)
+    if (size <= offset) return
+    const file = await open(path, 'r')
     try {
-      const { size } = await file.stat()
-      if (size <= offset) return
       const text = (await file.read(Buffer.alloc(size - offset), 0, size - offset, offset)).buffer.toString('latin1')
       const whole = text.lastIndexOf('\n') + 1
-      for (const line of text.slice(0, whole).split('\n')) {
-        const fileName = line.split(' ')[1]
-        if (fileName !== undefined) this.#largeObjects.list(fileName)
-      }
-      this.#largeObjectLists.set(name, offset + whole)
+      const names = text
+        .slice(0, whole)
+        .split('\n')
+        .flatMap((line) => line.split(' ')[1] ?? [])
+      for (const one of names) this.#largeObjects.list(one)
+      this.#largeObjectLists.set(name, { offset: offset + whole, named: names.at(-1) ?? named })
     } finally {
       await file.close()
     }
@@ -181,14 +213,4 @@ function spoolTooSmall(used: number, limitBytes: number): LifeboatError {
     `The tables that are dumped at the same time need more than the ${formatBytes(limitBytes)} of spool-limit (${formatBytes(used)} so far), and the file system of RUNNER_TEMP cannot give back the space of a file that is being read`,
     'Raise `spool-limit`, lower `jobs`, or run on a file system that can punch holes (ext4, xfs, btrfs, tmpfs).',
   )
-}
-
-async function sizeOf(file: SpoolFile): Promise<number> {
-  try {
-    return (await stat(file.path)).size - file.freed
-  } catch (error) {
-    // Read to its end and removed in the meantime.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
-    throw error
-  }
 }

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import type { SequenceFacts, TableFacts } from './inventory-types.ts'
-import { qualified, relationName, userSchema } from './structure-sql.ts'
+import { ANY_INHERITS, only, qualified, relationName, userSchema } from './structure-sql.ts'
 
 /** Statements are batched: a server takes a long one badly, and a round trip for each sequence is slow. */
 const SEQUENCES_PER_QUERY = 500
@@ -8,12 +8,21 @@ const SEQUENCES_PER_QUERY = 500
 const EXTENSION = `
   left join pg_depend dep
     on dep.classid = 'pg_class'::regclass and dep.objid = c.oid and dep.objsubid = 0 and dep.deptype = 'e'
-  left join pg_extension ext on ext.oid = dep.refobjid
-  left join lateral (
-    select coalesce(ext.extcondition[position], '') as condition
-    from generate_subscripts(ext.extconfig, 1) position
-    where ext.extconfig[position] = c.oid
-  ) config on true`
+  left join pg_extension ext on ext.oid = dep.refobjid`
+
+const CONFIG_CONDITION = only(
+  'ext.extconfig is not null',
+  "(select coalesce(ext.extcondition[p], '') from generate_subscripts(ext.extconfig, 1) p where ext.extconfig[p] = c.oid)",
+)
+
+// Of the main fork and that of TOAST, where the rows are: pg_table_size asks the file system thrice as often.
+const BYTES = only(
+  "c.relkind in ('r', 'm')",
+  'pg_relation_size(c.oid) + coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0)',
+)
+
+const PARENTS =
+  '(select json_agg(inh.inhparent::int8 order by inh.inhseqno) from pg_inherits inh where inh.inhrelid = c.oid)'
 
 const TABLES = `
   select
@@ -21,12 +30,10 @@ const TABLES = `
     ${qualified('n.nspname', 'c.relname')} as identity,
     c.relkind as kind, c.relpersistence as persistence, pg_get_userbyid(c.relowner) as owner,
     pg_relation_filenode(c.oid)::int8::text as filenode, nullif(c.relfilenode, 0)::int8::text as "snapshotFilenode",
-    (
-      select json_agg(inh.inhparent::int8 order by inh.inhseqno) from pg_inherits inh where inh.inhrelid = c.oid
-    ) as parents,
-    c.relispartition as "isPartition", ext.extname as extension, config.condition as "configCondition",
+    ${only(ANY_INHERITS, PARENTS)} as parents,
+    c.relispartition as "isPartition", ext.extname as extension, ${CONFIG_CONDITION} as "configCondition",
     c.relrowsecurity as "rowSecurity", c.relforcerowsecurity as "forceRowSecurity", c.reltuples as "approximateRows",
-    case when c.relkind in ('r', 'm') then pg_table_size(c.oid) else 0 end::text as bytes, c.relispopulated as populated
+    coalesce(${BYTES}, 0)::text as bytes, c.relispopulated as populated
   from pg_class c join pg_namespace n on n.oid = c.relnamespace ${EXTENSION}
   where c.relkind in ('r', 'p', 'm', 'f') and c.relpersistence <> 't' and ${userSchema()}
   order by c.oid`
@@ -64,7 +71,7 @@ const SEQUENCES = `
     ${qualified('n.nspname', 'c.relname')} as identity,
     format_type(s.seqtypid, null) as "dataType", s.seqincrement::text as increment, s.seqmin::text as minimum,
     s.seqmax::text as maximum, s.seqstart::text as start, s.seqcache::text as cache, s.seqcycle as cycle,
-    c.relpersistence as persistence, ext.extname as extension, config.condition as "configCondition",
+    c.relpersistence as persistence, ext.extname as extension, ${CONFIG_CONDITION} as "configCondition",
     (
       select ${relationName('own.refobjid')} || '.' || quote_ident(a.attname)
       from pg_depend own join pg_attribute a on a.attrelid = own.refobjid and a.attnum = own.refobjsubid

@@ -6,6 +6,7 @@ import {
   facts,
   flag,
   notOfExtension,
+  only,
   operatorClassName,
   qualified,
   roleName,
@@ -35,11 +36,14 @@ const AGGREGATE = `(
   from pg_aggregate ag where ag.aggfnoid = p.oid)`
 
 // Lists of names are spelt anew by a restore: SET … FROM CURRENT takes over what somebody else has spelt.
-const SETTINGS = sortedArray(`array(
+const SETTINGS = only(
+  'p.proconfig is not null',
+  sortedArray(`array(
   select case when split_part(o, '=', 1) in ('search_path', 'temp_tablespaces', 'session_preload_libraries',
       'local_preload_libraries', 'shared_preload_libraries', 'unix_socket_directories')
     then regexp_replace(${unquoted('o')}, '\\s*,\\s*', ', ', 'g') else ${unquoted('o')} end
-  from unnest(p.proconfig) o)`)
+  from unnest(p.proconfig) o)`),
+)
 
 const functions: StructureQuery = (version) => `
   select ${FUNCTION_KIND} as kind, p.oid::regprocedure::text as identity, ${facts({
@@ -61,7 +65,7 @@ const functions: StructureQuery = (version) => `
     rows: 'nullif(p.prorows, 0)',
     support: "nullif(p.prosupport::regproc::text, '-')",
     settings: SETTINGS,
-    aggregate: AGGREGATE,
+    aggregate: only("p.prokind = 'a'", AGGREGATE),
     comment: comment('pg_proc', 'p.oid'),
     definition:
       version >= 140000

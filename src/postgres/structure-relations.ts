@@ -1,4 +1,5 @@
 import {
+  ANY_INHERITS,
   acl,
   collationName,
   columnNames,
@@ -7,6 +8,7 @@ import {
   facts,
   flag,
   notOfExtension,
+  only,
   operatorClassName,
   optionNames,
   qualified,
@@ -29,15 +31,18 @@ const RELATION_KIND = `case c.relkind
   when 'm' then 'materialized view' when 'f' then 'foreign table' end`
 
 // By name: pg_dump goes by the order in which it finds them, which is not always that of their numbers.
-const PARENTS = `(
+const PARENTS = only(
+  ANY_INHERITS,
+  `(
   select jsonb_agg(${relationName('inh.inhparent')} order by ${relationName('inh.inhparent')} collate "C")
-  from pg_inherits inh where inh.inhrelid = c.oid)`
+  from pg_inherits inh where inh.inhrelid = c.oid)`,
+)
 
 const REFERENCED_RELATIONS = `(
   select jsonb_agg(distinct ${relationName('dep.refobjid')})
   from pg_rewrite rule
   join pg_depend dep on dep.classid = 'pg_rewrite'::regclass and dep.objid = rule.oid
-  where rule.ev_class = c.oid and rule.rulename = '_RETURN' and c.relkind in ('v', 'm')
+  where rule.ev_class = c.oid and rule.rulename = '_RETURN'
     and dep.refclassid = 'pg_class'::regclass and dep.refobjid <> c.oid)`
 
 const PARTITION_KEY = `(
@@ -54,6 +59,11 @@ const PARTITION_KEY = `(
 const TOAST_OPTIONS = `(select coalesce(${sortedArray('toast.reloptions')}, '[]')
   from pg_class toast where toast.oid = c.reltoastrelid)`
 
+const SERVER = `(select srv.srvname
+  from pg_foreign_table ft join pg_foreign_server srv on srv.oid = ft.ftserver where ft.ftrelid = c.oid)`
+
+const SERVER_OPTIONS = `(select ${optionNames('ft.ftoptions')} from pg_foreign_table ft where ft.ftrelid = c.oid)`
+
 const relations: StructureQuery = () => `
   select ${RELATION_KIND} as kind, ${qualified('n.nspname', 'c.relname')} as identity, ${facts({
     owner: roleName('c.relowner'),
@@ -63,20 +73,17 @@ const relations: StructureQuery = () => `
     forceRowSecurity: flag('c.relforcerowsecurity'),
     replicaIdentity: "nullif(c.relreplident::text, case when c.relkind in ('r', 'p', 'm') then 'd' else 'n' end)",
     options: sortedArray('c.reloptions'),
-    toastOptions: TOAST_OPTIONS,
+    toastOptions: only('c.reltoastrelid <> 0', TOAST_OPTIONS),
     accessMethod: "(select am.amname from pg_am am where am.oid = c.relam and c.relkind in ('r', 'm'))",
     ofType: 'case when c.reloftype <> 0 then format_type(c.reloftype, null) end',
     parents: PARENTS,
-    partitionKey: PARTITION_KEY,
+    partitionKey: only("c.relkind = 'p'", PARTITION_KEY),
     partitionDefault: flag("c.relispartition and pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'"),
     bound: 'case when c.relispartition then pg_get_expr(c.relpartbound, c.oid) end',
-    reads: REFERENCED_RELATIONS,
+    reads: only("c.relkind in ('v', 'm')", REFERENCED_RELATIONS),
     unpopulated: flag('not c.relispopulated'),
-    server: `(
-      select srv.srvname
-      from pg_foreign_table ft join pg_foreign_server srv on srv.oid = ft.ftserver
-      where ft.ftrelid = c.oid)`,
-    serverOptions: `(select ${optionNames('ft.ftoptions')} from pg_foreign_table ft where ft.ftrelid = c.oid)`,
+    server: only("c.relkind = 'f'", SERVER),
+    serverOptions: only("c.relkind = 'f'", SERVER_OPTIONS),
     comment: comment('pg_class', 'c.oid'),
     definition: `case when c.relkind in ('v', 'm') then ${digest('pg_get_viewdef(c.oid)')} end`,
   })} as facts
@@ -106,6 +113,11 @@ const sequences: StructureQuery = () => `
 // 15.20 and 17.12 keep a `pg_attver` of their own there, which pg_dump leaves out.
 const COLUMN_OPTIONS = "array(select o from unnest(a.attoptions) o where o !~ '^pg_')"
 
+const COLUMN_EXPRESSION = `(
+  select ${digest('pg_get_expr(ad.adbin, ad.adrelid)')}
+  from pg_attrdef ad
+  where ad.adrelid = a.attrelid and ad.adnum = a.attnum)`
+
 const columns: StructureQuery = (version) => `
   select 'column' as kind, c.identity || '.' || quote_ident(a.attname) as identity, ${facts({
     type: 'format_type(a.atttypid, a.atttypmod)',
@@ -117,14 +129,11 @@ const columns: StructureQuery = (version) => `
     storage: 'nullif(a.attstorage::text, t.typstorage::text)',
     compression: version >= 140000 ? "nullif(a.attcompression::text, '')" : undefined,
     statistics: 'nullif(a.attstattarget, -1)',
-    options: sortedArray(COLUMN_OPTIONS),
+    options: only('a.attoptions is not null', sortedArray(COLUMN_OPTIONS)),
     foreignOptions: optionNames('a.attfdwoptions'),
     acl: acl('a.attacl', 'c', 'c.relowner'),
     comment: comment('pg_class', 'a.attrelid', 'a.attnum'),
-    definition: `(
-      select ${digest('pg_get_expr(ad.adbin, ad.adrelid)')}
-      from pg_attrdef ad
-      where ad.adrelid = a.attrelid and ad.adnum = a.attnum)`,
+    definition: only('a.atthasdef', COLUMN_EXPRESSION),
   })} as facts
   from (
     select c.oid, c.relowner, ${qualified('n.nspname', 'c.relname')} as identity
@@ -136,6 +145,10 @@ const columns: StructureQuery = (version) => `
 // Foreign keys that a partition inherits are created anew by a restore, under names that PostgreSQL picks.
 const CONSTRAINED_COLUMN = `(select quote_ident(a.attname)
   from pg_attribute a where a.attrelid = con.conrelid and a.attnum = con.conkey[1])`
+
+const EXCLUSION_OPERATORS = `(
+  select jsonb_agg(o.operator::regoperator::text order by o.position)
+  from unnest(con.conexclop) with ordinality o (operator, position))`
 
 // A column has one NOT NULL at most, whose name is seldom anybody's choice, and not always kept by pg_dump.
 const constraints: StructureQuery = (version) => `
@@ -151,9 +164,7 @@ const constraints: StructureQuery = (version) => `
       referencedColumns: columnNames('con.confrelid', 'con.confkey'),
       actions: "case when con.contype = 'f' then concat(con.confupdtype, con.confdeltype, con.confmatchtype) end",
       setColumns: version >= 150000 ? columnNames('con.conrelid', 'con.confdelsetcols') : undefined,
-      operators: `(
-        select jsonb_agg(o.operator::regoperator::text order by o.position)
-        from unnest(con.conexclop) with ordinality o (operator, position))`,
+      operators: only('con.conexclop is not null', EXCLUSION_OPERATORS),
       deferrable: flag('con.condeferrable'),
       deferred: flag('con.condeferred'),
       notValid: flag('not con.convalidated'),
@@ -187,6 +198,8 @@ const INDEX_KEYS = `(
   from unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[], i.indoption::int2[])
     with ordinality k (number, class, coll, option, position))`
 
+const INDEX_PARENT = `(select ${relationName('inh.inhparent')} from pg_inherits inh where inh.inhrelid = x.oid)`
+
 const indexes: StructureQuery = (version) => `
   select 'index' as kind, ${qualified('n.nspname', 'x.relname')} as identity, ${facts({
     table: qualified('n.nspname', 'c.relname'),
@@ -204,7 +217,7 @@ const indexes: StructureQuery = (version) => `
     replicaIdentity: flag('i.indisreplident'),
     partial: flag('i.indpred is not null'),
     partitioned: flag("x.relkind = 'I'"),
-    parent: `(select ${relationName('inh.inhparent')} from pg_inherits inh where inh.inhrelid = x.oid)`,
+    parent: only(ANY_INHERITS, INDEX_PARENT),
     options: sortedArray('x.reloptions'),
     comment: comment('pg_class', 'x.oid'),
     definition: `case when i.indexprs is not null or i.indpred is not null

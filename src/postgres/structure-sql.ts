@@ -20,26 +20,31 @@ export function qualified(schema: string, name: string): string {
 
 /** The qualified name of a relation by OID; null for 0. */
 export function relationName(oid: string): string {
-  return `(
+  const name = `(
     select ${qualified('rn.nspname', 'rc.relname')}
     from pg_class rc join pg_namespace rn on rn.oid = rc.relnamespace
     where rc.oid = ${oid})`
+  return only(`${oid} <> 0`, name)
 }
 
-/** The qualified name of an operator class by OID; null for 0. */
+/**
+ * The qualified name of an operator class by OID; null for 0. Out of one map for the whole query: there are two hundred of
+ * them, and the planner would go through them all for each column of each index.
+ */
 export function operatorClassName(oid: string): string {
-  return `(
-    select ${qualified('on_.nspname', 'oc_.opcname')}
+  return `((
+    select jsonb_object_agg(oc_.oid, ${qualified('on_.nspname', 'oc_.opcname')})
     from pg_opclass oc_ join pg_namespace on_ on on_.oid = oc_.opcnamespace
-    where oc_.oid = ${oid})`
+  ) ->> ${oid}::text)`
 }
 
 /** The qualified name of a collation by OID; null for 0. */
 export function collationName(oid: string): string {
-  return `(
+  const name = `(
     select ${qualified('cn_.nspname', 'co_.collname')}
     from pg_collation co_ join pg_namespace cn_ on cn_.oid = co_.collnamespace
     where co_.oid = ${oid})`
+  return only(`${oid} <> 0`, name)
 }
 
 /** A role's name, quoted; `PUBLIC` for 0. */
@@ -54,10 +59,13 @@ export function digest(text: string): string {
 
 /** SHA-256 of an object's comment, null if there is none. `column` is the attribute's number for a column. */
 export function comment(catalog: string, oid: string, column = '0'): string {
-  return `(
+  const ofCatalog = `dc.classoid = '${catalog}'::regclass`
+  const text = `(
     select ${digest('dc.description')}
     from pg_description dc
-    where dc.classoid = '${catalog}'::regclass and dc.objoid = ${oid} and dc.objsubid = ${column})`
+    where ${ofCatalog} and dc.objoid = ${oid} and dc.objsubid = ${column})`
+  // Whether anything of the catalog has a comment at all is asked once for the whole query.
+  return only(`exists (select from pg_description dc where ${ofCatalog})`, text)
 }
 
 /** A text without quotes around names that need none: whether they are there depends on quote_all_identifiers. */
@@ -65,9 +73,20 @@ export function unquoted(text: string): string {
   return `regexp_replace(${text}, '"([a-z_][a-z0-9_]*)"', '\\1', 'g')`
 }
 
+/**
+ * `expression` where `condition` is true, null elsewhere. A subquery that finds nothing is not for free, and these run for
+ * each of perhaps a million rows: setting up its aggregate and sort costs more than all plain columns together.
+ */
+export function only(condition: string, expression: string): string {
+  return `(case when ${condition} then ${expression} end)`
+}
+
+/** Condition, asked once for a whole query: there is inheritance or partitioning at all. */
+export const ANY_INHERITS = 'exists (select from pg_inherits)'
+
 /** A text array as sorted JSON, null where it is null or empty. */
 export function sortedArray(array: string): string {
-  return `(select jsonb_agg(item order by item collate "C") from unnest(${array}) item)`
+  return only(`${array} is not null`, `(select jsonb_agg(item order by item collate "C") from unnest(${array}) item)`)
 }
 
 /**
@@ -75,17 +94,19 @@ export function sortedArray(array: string): string {
  * subqueries on purpose: for joins the planner builds a hash of the whole catalog, anew for every row.
  */
 export function columnNames(relation: string, numbers: string): string {
-  return `(
+  const names = `(
     select jsonb_agg((
       select ca.attname from pg_attribute ca
         where ca.attrelid = ${relation} and ca.attnum = cn.number) order by cn.position)
-    from unnest(nullif(${numbers}, '{}')) with ordinality cn (number, position))`
+    from unnest(${numbers}) with ordinality cn (number, position))`
+  return only(`${numbers} <> '{}'`, names)
 }
 
 /** The names, never the values, of options such as `{user=joe,password=…}`. */
 export function optionNames(options: string): string {
-  return `(select jsonb_agg(split_part(item, '=', 1) order by split_part(item, '=', 1) collate "C")
+  const names = `(select jsonb_agg(split_part(item, '=', 1) order by split_part(item, '=', 1) collate "C")
     from unnest(${options}) item)`
+  return only(`${options} is not null`, names)
 }
 
 /**
