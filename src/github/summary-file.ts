@@ -20,7 +20,8 @@ export function fitSummary(markdown: string, room: number): string {
   if (bytes.length <= room) return markdown
   const kept = room - Buffer.byteLength(CUT_NOTE) - DETAILS_END.length
   if (kept < 0) return ''
-  const end = bytes.lastIndexOf('\n', kept - 1)
+  // Of -1 it would look from the end.
+  const end = kept > 0 ? bytes.lastIndexOf('\n', kept - 1) : 0
   const beginning = bytes.subarray(0, Math.max(end, 0)).toString()
   return beginning + closeDetails(beginning) + CUT_NOTE
 }

@@ -35,7 +35,7 @@ beforeAll(async () => {
   )
   endless = await lab.storage('directory')
   expectExit(await lab.run('action-dump', endless, { 'database-url': url }), 0)
-}, 60_000)
+}, 300_000)
 afterAll(() => lab.close())
 
 describe('a dump that is killed', () => {

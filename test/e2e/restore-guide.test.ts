@@ -61,7 +61,7 @@ test.each(CASES)(
       }
     }
   },
-  120_000,
+  300_000,
 )
 
 test('names that are hard to quote, owners that must be superusers, settings that forbid writing', async () => {
@@ -82,7 +82,7 @@ test('names that are hard to quote, owners that must be superusers, settings tha
   expect(await target.psql(database, ODD_FACTS)).toBe(await source.psql(database, ODD_FACTS))
   const { settings } = await expectSame(source, target, database)
   expect(settings.split('\n')).toHaveLength(5)
-}, 120_000)
+}, 300_000)
 
 const ODD = `
   create role "Ops ""Admin""" nologin superuser;
@@ -135,7 +135,7 @@ test('a set that did not arrive whole ends the script with an error', async () =
     expect(await target.psql(EXAMPLE_DATABASE, tables)).toBe('0')
     await target.psql('postgres', `drop database ${EXAMPLE_DATABASE}`)
   }
-}, 120_000)
+}, 300_000)
 
 function expectQuiet({ code, stderr }: ToolResult): void {
   expect([code, stderr]).toEqual([0, ''])

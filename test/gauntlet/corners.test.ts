@@ -39,7 +39,7 @@ test.each(MAJORS)(
     const id = await roundTrip({ lab, ...built, storage, keys })
     if (major === newest) await restoreByHand({ lab, ...built, storage, id, identityFile: keys.identityFile })
   },
-  60_000,
+  300_000,
 )
 
 test.each(ENDS)(
@@ -51,7 +51,7 @@ test.each(ENDS)(
     const id = await roundTrip({ lab, ...built, storage })
     if (major === newest) await restoreByHand({ lab, ...built, storage, id })
   },
-  60_000,
+  300_000,
 )
 
 test.each(ENDS)(
@@ -63,7 +63,7 @@ test.each(ENDS)(
     const built = await build(major, 'watched', ['watched'], { ...locale, collate: 'C', ctype: 'C' })
     await roundTrip({ lab, ...built, storage: await lab.storage('directory') })
   },
-  60_000,
+  300_000,
 )
 
 test('settings that change who a session is, and what it may do', async () => {
@@ -89,7 +89,7 @@ test('settings that change who a session is, and what it may do', async () => {
   const storage = await lab.storage('directory')
   const id = await roundTrip({ lab, ...built, storage })
   await restoreByHand({ lab, ...built, storage, id })
-}, 60_000)
+}, 300_000)
 
 test('what PostgreSQL itself cannot load again is red, and said to be that', async () => {
   const { port, password } = await lab.server(middle)
@@ -108,7 +108,7 @@ test('what PostgreSQL itself cannot load again is red, and said to be that', asy
   ])
   // A rehearsal writes nowhere else.
   expect(await built.source.psql('not_reloadable', 'select count(*) from far_rows')).toBe('0')
-}, 60_000)
+}, 300_000)
 
 test('a materialized view of tables on another server, which a restore must not reach', async () => {
   const source = await lab.server(newest)
@@ -122,7 +122,7 @@ test('a materialized view of tables on another server, which a restore must not 
     expect.stringMatching(/^note: materialized view public.of_databases was not refreshed/),
   ])
   expect(await source.log()).not.toMatch(/postgres_fdw/)
-}, 60_000)
+}, 300_000)
 
 const APART = 'an extension that is where a setting of the database says'
 // Older servers have no such setting.
@@ -141,7 +141,7 @@ if (newest >= 18)
     } finally {
       await extension.remove()
     }
-  }, 60_000)
+  }, 300_000)
 
 test('names that are no text are refused before anything is dumped', async () => {
   const source = await lab.server(newest, 'SQL_ASCII')
@@ -152,7 +152,7 @@ test('names that are no text are refused before anything is dumped', async () =>
   expect(dump.exitCode).toBe(1)
   expect(dump.log.join('\n')).toMatch(/is not UTF-8/)
   expect(await storage.keys()).toEqual([])
-}, 60_000)
+}, 300_000)
 
 function findingsOf(report: RestoreTestReport) {
   const errors = report.checks.filter(({ id }) => id === 'restore-errors')

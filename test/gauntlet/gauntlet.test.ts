@@ -58,5 +58,5 @@ test.each(CASES)(
     const identityFile = keys?.identityFile
     await restoreByHand({ lab, source, database: GAUNTLET_DATABASE, storage, id, identityFile })
   },
-  120_000,
+  300_000,
 )

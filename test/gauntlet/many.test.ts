@@ -10,9 +10,8 @@ afterAll(() => lab.close(), 120_000)
 
 const MAJORS = availableMajors()
 const large = MAJORS.findLast((major) => major <= 17) ?? MAJORS.at(-1) ?? 0
-// pg_dump writes large objects in another way since 17.
-const CASES = [...new Set([MAJORS[0] ?? 0, large])].map((major) => {
-  const size = { tables: major === large ? 2000 : 100, row_bytes: (major === large ? 200 : 2) * 2 ** 20 }
+const CASES = MAJORS.map((major) => {
+  const size = { tables: 2000, row_bytes: (major === large ? 200 : 2) * 2 ** 20 }
   return [major, { ...size, large_objects: 3000 }] as const
 })
 
@@ -27,11 +26,11 @@ test.each(CASES)(
       const storage = await lab.storage(major === large ? 'directory' : 's3')
       const keys = await lab.ageKeys()
       const id = await roundTrip({ lab, source, database, storage, keys })
-      if (major === large) return
+      if (major !== MAJORS[0]) return
       await restoreByHand({ lab, source, database, storage, id, identityFile: keys.identityFile })
     } finally {
       await source.stop()
     }
   },
-  180_000,
+  300_000,
 )

@@ -34,6 +34,10 @@ test('a summary is cut at a line, with a note, and what was folded is closed', (
       },
     ),
   )
+  const short = 'short\n'.repeat(100)
+  for (let room = 0; room <= short.length; room += 1) {
+    expect(Buffer.byteLength(fitSummary(short, room))).toBeLessThanOrEqual(room)
+  }
   const cut = fitSummary(`<details>\n<summary>x</summary>\n\n${'row\n'.repeat(200)}</details>\n`, 400)
   expect(cut).toMatch(/row\n\n<\/details>\n\n\*The summary was cut here/)
 })
