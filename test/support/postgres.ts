@@ -179,6 +179,8 @@ function describeServer({ major, bin, port, password, directory, server }: Runni
     const connection = ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres']
     const format = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1']
     const finished = run(join(bin, 'psql'), [...connection, ...format, '-f', '-'], { env, maxBuffer: 64 * 2 ** 20 })
+    // A psql that cannot connect ends without reading: its own words say why, not the broken pipe.
+    finished.child.stdin?.on('error', () => undefined)
     finished.child.stdin?.end(sql)
     return (await finished).stdout.trimEnd()
   }
