@@ -40299,17 +40299,31 @@ function sameFingerprint(a, b) {
     return a.rows === b.rows && a.bytes === b.bytes && a.sum === b.sum;
 }
 /**
- * The fingerprint of one large object: one row, the length of its content, and as sum the first 16 bytes of the SHA-256 of
- * `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do. Constant memory.
+ * The fingerprint of one large object, whose content comes in pieces: one row, the length of its content, and as sum the
+ * first 16 bytes of the SHA-256 of `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do.
  */
-async function largeObjectFingerprint(object) {
-    const hash = createHash('sha256').update(`${object.oid}:`);
-    let bytes = 0;
-    for await (const chunk of object.content) {
-        hash.update(chunk);
-        bytes += chunk.length;
+class LargeObjectFingerprinter {
+    #hash;
+    #bytes = 0;
+    constructor(oid) {
+        this.#hash = (0,external_node_crypto_.createHash)('sha256').update(`${oid}:`);
     }
-    return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) };
+    update(piece) {
+        this.#hash.update(piece);
+        this.#bytes += piece.length;
+        return this;
+    }
+    /** To be asked for once, at the end. */
+    digest() {
+        return { rows: 1, bytes: this.#bytes, sum: this.#hash.digest('hex').slice(0, 32) };
+    }
+}
+/** The same of a content that is a stream. */
+async function largeObjectFingerprint({ oid, content, }) {
+    const object = new LargeObjectFingerprinter(oid);
+    for await (const piece of content)
+        object.update(piece);
+    return object.digest();
 }
 function hex(sum) {
     return BigInt.asUintN(64, sum).toString(16).padStart(16, '0');
@@ -43205,7 +43219,6 @@ async function* segment(reader, targetBytes, progress) {
 
 
 
-
 /** A segment ends at the first line end from here on. */
 const SEGMENT_BYTES = 256 << 20;
 /** What the server sends as one row is shorter than 1 GiB (MaxAllocSize); the end mark may follow. */
@@ -43236,16 +43249,11 @@ async function fingerprintOf(content, bytes) {
     if (content.kind === 'other')
         return undefined;
     if (content.kind === 'large object')
-        return smallObjectFingerprint(content.oid, bytes);
+        return new LargeObjectFingerprinter(content.oid).update(bytes).digest();
     const lines = new LineFingerprinter();
     for await (const rows of copyRows(single(bytes)))
         lines.update(rows);
     return lines.digest();
-}
-/** The same construction as largeObjectFingerprint, at once: there may be a million of them. */
-function smallObjectFingerprint(oid, bytes) {
-    const sum = (0,external_node_crypto_.hash)('sha256', Buffer.concat([Buffer.from(`${oid}:`), bytes])).slice(0, 32);
-    return { rows: 1, bytes: bytes.length, sum };
 }
 async function* single(bytes) {
     yield bytes;
@@ -43256,7 +43264,6 @@ function sealLargeFile(options, reader) {
         return sealRows(options, reader);
     if (content.kind === 'other')
         return sealPieces(options, reader, () => undefined);
-    // The same construction as largeObjectFingerprint, over the pieces as they pass.
     return sealLargeObject(options, reader, content.oid);
 }
 async function sealRows(options, reader) {
@@ -43295,10 +43302,9 @@ async function sealRows(options, reader) {
     return { file: { name, plainBytes, segments: stored }, fingerprint };
 }
 async function sealLargeObject(options, reader, oid) {
-    const hash = (0,external_node_crypto_.createHash)('sha256').update(`${oid}:`);
-    const sealed = await sealPieces(options, reader, (chunk) => hash.update(chunk));
-    const sum = hash.digest('hex').slice(0, 32);
-    return { ...sealed, fingerprint: { rows: 1, bytes: sealed.file.plainBytes, sum } };
+    const object = new LargeObjectFingerprinter(oid);
+    const sealed = await sealPieces(options, reader, (chunk) => object.update(chunk));
+    return { ...sealed, fingerprint: object.digest() };
 }
 async function sealPieces({ name, store, segmentBytes = SEGMENT_BYTES }, reader, see) {
     const stored = [];

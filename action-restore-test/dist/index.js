@@ -56759,11 +56759,8 @@ function foreignViews({ tables, objects }) {
 /* harmony export */   fM: () => (/* binding */ readOid),
 /* harmony export */   rm: () => (/* binding */ serverLargeObjects)
 /* harmony export */ });
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var _base_progress_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8122);
-/* harmony import */ var _streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3721);
-
+/* harmony import */ var _base_progress_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8122);
+/* harmony import */ var _streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3721);
 
 
 const READ_BYTES = 512 << 10;
@@ -56797,15 +56794,15 @@ const serverLargeObjects = {
     },
 };
 /** Count and fingerprint of all large objects of a database, read back from the server; `meter` is told of their bytes. */
-async function readLargeObjects(client, signal, meter = _base_progress_js__WEBPACK_IMPORTED_MODULE_1__/* .silentMeter */ .RQ) {
+async function readLargeObjects(client, signal, meter = _base_progress_js__WEBPACK_IMPORTED_MODULE_0__/* .silentMeter */ .RQ) {
     const { rows } = await client.query('select oid::text from pg_largeobject_metadata order by 1');
     const oids = rows.map(({ oid }) => Number(oid));
-    let fingerprint = _streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_2__/* .EMPTY_FINGERPRINT */ .B_;
+    let fingerprint = _streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_1__/* .EMPTY_FINGERPRINT */ .B_;
     for (let start = 0; start < oids.length; start += OBJECTS_PER_QUERY) {
         signal.throwIfAborted();
         const heads = await readHeads(client, oids.slice(start, start + OBJECTS_PER_QUERY));
         for (const { oid, head } of heads) {
-            fingerprint = (0,_streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_2__/* .addFingerprints */ .h_)(fingerprint, await fingerprintOf(client, oid, head, signal, meter));
+            fingerprint = (0,_streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_1__/* .addFingerprints */ .h_)(fingerprint, await fingerprintOf(client, oid, head, signal, meter));
         }
     }
     return { count: oids.length, fingerprint };
@@ -56815,7 +56812,7 @@ async function readHeads(client, oids) {
     return rows.map(({ oid, head }) => ({ oid: Number(oid), head }));
 }
 async function fingerprintOf(client, oid, head, signal, meter) {
-    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${oid}:`).update(head);
+    const object = new _streams_fingerprint_js__WEBPACK_IMPORTED_MODULE_1__/* .LargeObjectFingerprinter */ .Ii(oid).update(head);
     let bytes = head.length;
     meter.add(bytes);
     for (let last = head; last.length === READ_BYTES;) {
@@ -56826,11 +56823,11 @@ async function fingerprintOf(client, oid, head, signal, meter) {
             READ_BYTES,
         ]);
         last = rows[0]?.piece ?? Buffer.alloc(0);
-        hash.update(last);
+        object.update(last);
         bytes += last.length;
         meter.add(last.length);
     }
-    return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) };
+    return object.digest();
 }
 
 
@@ -58694,6 +58691,7 @@ function damaged(problem, cause) {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   B_: () => (/* binding */ EMPTY_FINGERPRINT),
+/* harmony export */   Ii: () => (/* binding */ LargeObjectFingerprinter),
 /* harmony export */   h_: () => (/* binding */ addFingerprints),
 /* harmony export */   oG: () => (/* binding */ LineFingerprinter),
 /* harmony export */   tU: () => (/* binding */ sameFingerprint)
@@ -58762,17 +58760,31 @@ function sameFingerprint(a, b) {
     return a.rows === b.rows && a.bytes === b.bytes && a.sum === b.sum;
 }
 /**
- * The fingerprint of one large object: one row, the length of its content, and as sum the first 16 bytes of the SHA-256 of
- * `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do. Constant memory.
+ * The fingerprint of one large object, whose content comes in pieces: one row, the length of its content, and as sum the
+ * first 16 bytes of the SHA-256 of `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do.
  */
-async function largeObjectFingerprint(object) {
-    const hash = createHash('sha256').update(`${object.oid}:`);
-    let bytes = 0;
-    for await (const chunk of object.content) {
-        hash.update(chunk);
-        bytes += chunk.length;
+class LargeObjectFingerprinter {
+    #hash;
+    #bytes = 0;
+    constructor(oid) {
+        this.#hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${oid}:`);
     }
-    return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) };
+    update(piece) {
+        this.#hash.update(piece);
+        this.#bytes += piece.length;
+        return this;
+    }
+    /** To be asked for once, at the end. */
+    digest() {
+        return { rows: 1, bytes: this.#bytes, sum: this.#hash.digest('hex').slice(0, 32) };
+    }
+}
+/** The same of a content that is a stream. */
+async function largeObjectFingerprint({ oid, content, }) {
+    const object = new LargeObjectFingerprinter(oid);
+    for await (const piece of content)
+        object.update(piece);
+    return object.digest();
 }
 function hex(sum) {
     return BigInt.asUintN(64, sum).toString(16).padStart(16, '0');

@@ -49124,7 +49124,7 @@ function damaged(problem, cause) {
 /* harmony export */   oG: () => (/* binding */ LineFingerprinter),
 /* harmony export */   tU: () => (/* binding */ sameFingerprint)
 /* harmony export */ });
-/* unused harmony export EMPTY_FINGERPRINT */
+/* unused harmony exports EMPTY_FINGERPRINT, LargeObjectFingerprinter */
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3024);
@@ -49188,17 +49188,31 @@ function sameFingerprint(a, b) {
     return a.rows === b.rows && a.bytes === b.bytes && a.sum === b.sum;
 }
 /**
- * The fingerprint of one large object: one row, the length of its content, and as sum the first 16 bytes of the SHA-256 of
- * `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do. Constant memory.
+ * The fingerprint of one large object, whose content comes in pieces: one row, the length of its content, and as sum the
+ * first 16 bytes of the SHA-256 of `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do.
  */
-async function largeObjectFingerprint(object) {
-    const hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${object.oid}:`);
-    let bytes = 0;
-    for await (const chunk of object.content) {
-        hash.update(chunk);
-        bytes += chunk.length;
+class LargeObjectFingerprinter {
+    #hash;
+    #bytes = 0;
+    constructor(oid) {
+        this.#hash = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(`${oid}:`);
     }
-    return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) };
+    update(piece) {
+        this.#hash.update(piece);
+        this.#bytes += piece.length;
+        return this;
+    }
+    /** To be asked for once, at the end. */
+    digest() {
+        return { rows: 1, bytes: this.#bytes, sum: this.#hash.digest('hex').slice(0, 32) };
+    }
+}
+/** The same of a content that is a stream. */
+async function largeObjectFingerprint({ oid, content, }) {
+    const object = new LargeObjectFingerprinter(oid);
+    for await (const piece of content)
+        object.update(piece);
+    return object.digest();
 }
 function hex(sum) {
     return BigInt.asUintN(64, sum).toString(16).padStart(16, '0');

@@ -1,8 +1,12 @@
-import { createHash, hash } from 'node:crypto'
 import type { DumpedFile } from '../backup-set/documents.ts'
 import { ChunkReader } from '../streams/chunks.ts'
 import { COPY_END_MARKER, copyRows, segments } from '../streams/copy-file.ts'
-import { addFingerprints, type Fingerprint, LineFingerprinter } from '../streams/fingerprint.ts'
+import {
+  addFingerprints,
+  type Fingerprint,
+  LargeObjectFingerprinter,
+  LineFingerprinter,
+} from '../streams/fingerprint.ts'
 import { type Bundler, SMALL_FILE_BYTES } from './bundler.ts'
 import type { StoreStream } from './set-writer.ts'
 
@@ -53,16 +57,10 @@ export async function sealFile(options: SealFileOptions): Promise<SealedFile> {
 
 async function fingerprintOf(content: FileContent, bytes: Buffer): Promise<Fingerprint | undefined> {
   if (content.kind === 'other') return undefined
-  if (content.kind === 'large object') return smallObjectFingerprint(content.oid, bytes)
+  if (content.kind === 'large object') return new LargeObjectFingerprinter(content.oid).update(bytes).digest()
   const lines = new LineFingerprinter()
   for await (const rows of copyRows(single(bytes))) lines.update(rows)
   return lines.digest()
-}
-
-/** The same construction as largeObjectFingerprint, at once: there may be a million of them. */
-function smallObjectFingerprint(oid: number, bytes: Buffer): Fingerprint {
-  const sum = hash('sha256', Buffer.concat([Buffer.from(`${oid}:`), bytes])).slice(0, 32)
-  return { rows: 1, bytes: bytes.length, sum }
 }
 
 async function* single(bytes: Buffer): AsyncGenerator<Buffer> {
@@ -73,7 +71,6 @@ function sealLargeFile(options: SealFileOptions, reader: ChunkReader): Promise<S
   const { content } = options
   if (content.kind === 'rows') return sealRows(options, reader)
   if (content.kind === 'other') return sealPieces(options, reader, () => undefined)
-  // The same construction as largeObjectFingerprint, over the pieces as they pass.
   return sealLargeObject(options, reader, content.oid)
 }
 
@@ -115,10 +112,9 @@ async function sealRows(options: SealFileOptions, reader: ChunkReader): Promise<
 }
 
 async function sealLargeObject(options: SealFileOptions, reader: ChunkReader, oid: number): Promise<SealedFile> {
-  const hash = createHash('sha256').update(`${oid}:`)
-  const sealed = await sealPieces(options, reader, (chunk) => hash.update(chunk))
-  const sum = hash.digest('hex').slice(0, 32)
-  return { ...sealed, fingerprint: { rows: 1, bytes: sealed.file.plainBytes, sum } }
+  const object = new LargeObjectFingerprinter(oid)
+  const sealed = await sealPieces(options, reader, (chunk) => object.update(chunk))
+  return { ...sealed, fingerprint: object.digest() }
 }
 
 async function sealPieces(

@@ -1,7 +1,11 @@
-import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { type Meter, silentMeter } from '../base/progress.ts'
-import { addFingerprints, EMPTY_FINGERPRINT, type Fingerprint } from '../streams/fingerprint.ts'
+import {
+  addFingerprints,
+  EMPTY_FINGERPRINT,
+  type Fingerprint,
+  LargeObjectFingerprinter,
+} from '../streams/fingerprint.ts'
 
 const READ_BYTES = 512 << 10
 const OBJECTS_PER_QUERY = 32
@@ -74,7 +78,7 @@ async function fingerprintOf(
   signal: AbortSignal,
   meter: Meter,
 ): Promise<Fingerprint> {
-  const hash = createHash('sha256').update(`${oid}:`).update(head)
+  const object = new LargeObjectFingerprinter(oid).update(head)
   let bytes = head.length
   meter.add(bytes)
   for (let last = head; last.length === READ_BYTES; ) {
@@ -85,9 +89,9 @@ async function fingerprintOf(
       READ_BYTES,
     ])
     last = rows[0]?.piece ?? Buffer.alloc(0)
-    hash.update(last)
+    object.update(last)
     bytes += last.length
     meter.add(last.length)
   }
-  return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) }
+  return object.digest()
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { LifeboatError } from '../base/errors.ts'
 
@@ -94,20 +94,40 @@ export function sameFingerprint(a: Fingerprint, b: Fingerprint): boolean {
 }
 
 /**
- * The fingerprint of one large object: one row, the length of its content, and as sum the first 16 bytes of the SHA-256 of
- * `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do. Constant memory.
+ * The fingerprint of one large object, whose content comes in pieces: one row, the length of its content, and as sum the
+ * first 16 bytes of the SHA-256 of `<oid>:<content>`, so that the fingerprints of many add up just as those of tables do.
  */
-export async function largeObjectFingerprint(object: {
+export class LargeObjectFingerprinter {
+  readonly #hash: Hash
+  #bytes = 0
+
+  constructor(oid: number | bigint) {
+    this.#hash = createHash('sha256').update(`${oid}:`)
+  }
+
+  update(piece: Uint8Array): this {
+    this.#hash.update(piece)
+    this.#bytes += piece.length
+    return this
+  }
+
+  /** To be asked for once, at the end. */
+  digest(): Fingerprint {
+    return { rows: 1, bytes: this.#bytes, sum: this.#hash.digest('hex').slice(0, 32) }
+  }
+}
+
+/** The same of a content that is a stream. */
+export async function largeObjectFingerprint({
+  oid,
+  content,
+}: {
   oid: number | bigint
   content: AsyncIterable<Uint8Array>
 }): Promise<Fingerprint> {
-  const hash = createHash('sha256').update(`${object.oid}:`)
-  let bytes = 0
-  for await (const chunk of object.content) {
-    hash.update(chunk)
-    bytes += chunk.length
-  }
-  return { rows: 1, bytes, sum: hash.digest('hex').slice(0, 32) }
+  const object = new LargeObjectFingerprinter(oid)
+  for await (const piece of content) object.update(piece)
+  return object.digest()
 }
 
 function hex(sum: bigint): string {

@@ -1,12 +1,9 @@
-import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { type Relay, startRelay } from './relay.ts'
 
 /** A way to a server on which what a client asks for can be held up. */
-export interface GateProxy {
-  readonly port: number
+export interface GateProxy extends Relay {
   /** Holds the next connection on which a client sends `text`: what it sends from there on, or what it is answered. */
   hold(text: string, what?: 'question' | 'answer'): Gate
-  stop(): Promise<void>
 }
 
 export interface Gate {
@@ -25,10 +22,8 @@ interface Waiting {
 
 /** Passes everything on, in plain text both ways, except what a gate holds. */
 export async function startGateProxy(target: number): Promise<GateProxy> {
-  const sockets = new Set<Socket>()
   const waiting: Waiting[] = []
-  const proxy = createServer((client) => {
-    const server = connect(target, '127.0.0.1')
+  const relay = await startRelay(target, (client, server) => {
     let tail = ''
     client.on('data', (chunk) => {
       const text = tail + chunk.toString('latin1')
@@ -47,34 +42,14 @@ export async function startGateProxy(target: number): Promise<GateProxy> {
       })
     })
     server.on('data', (chunk) => client.write(chunk))
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => undefined)
-      one.on('close', () => {
-        sockets.delete(one)
-        other.destroy()
-      })
-    }
   })
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  const address = proxy.address()
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
   return {
-    port: address.port,
+    ...relay,
     hold: (text, what = 'question') => {
       const reached = Promise.withResolvers<void>()
       const opened = Promise.withResolvers<void>()
       waiting.push({ text, what, reach: reached.resolve, opened: opened.promise })
       return { reached: reached.promise, open: opened.resolve }
-    },
-    stop: async () => {
-      for (const socket of sockets) socket.destroy()
-      proxy.close()
-      await once(proxy, 'close')
     },
   }
 }

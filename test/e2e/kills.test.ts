@@ -122,15 +122,23 @@ describe('a dump that is killed', () => {
 describe('a restore test that is killed', () => {
   interface Kill {
     where: TestStorage
-    options: Partial<StepOptions>
+    options?: Partial<StepOptions>
+    /** Kills the run as soon as a process of it has this in its command line. */
+    at?: string
     /** Lets what is held go; until then, and without a post step, it stays. */
     release?: () => Promise<void>
   }
 
-  async function kill({ where, options, release }: Kill): Promise<void> {
+  async function kill({ where, options, at, release }: Kill): Promise<void> {
     const evidence = (await where.keys()).filter((key) => key.includes('/evidence/'))
     const job = await bench.job(where)
-    const result = await job.run({ action: 'action-restore-test', ...options })
+    const reached = async () => (await processesOf([job.directory])).some(({ command }) => command.includes(at ?? ''))
+    const interrupt = { when: () => until(reached), with: 'SIGKILL' as const }
+    const result = await job.run({
+      action: 'action-restore-test',
+      ...options,
+      ...(at === undefined ? {} : { interrupt }),
+    })
     expect(result.signal).toBe('SIGKILL')
     const { cluster = '' } = result.state
     expect(cluster).toMatch(/pg-lifeboat-scratch-/)
@@ -143,7 +151,7 @@ describe('a restore test that is killed', () => {
   }
 
   /** Kills a run as soon as that program is at work, which does not come to an end. */
-  async function killedIn(program: string, argument: string): Promise<Required<Kill>> {
+  async function killedIn(program: string, argument: string): Promise<Kill & { release(): Promise<void> }> {
     const mark = join(await openDirectory(lab, 'mark', true), 'running')
     const wait = `: > '${mark}'; while [ -e '${mark}' ]; do sleep 0.1; done; exit 1`
     const script = `case "$*" in *${argument}*) ${wait} ;; esac\nexec "$real" "$@"`
@@ -157,11 +165,10 @@ describe('a restore test that is killed', () => {
   })
 
   test('in its schema, in its indexes, at its rows and its proof: the server and pg_restore are gone', async () => {
-    const indexing = () => until(async () => (await processesOf(['--section=post-data'])).length > 0)
     const { where, options } = await killedIn('pg_restore', '--section=pre-data')
     await Promise.all([
-      kill({ where, options }),
-      kill({ where: endless, options: { interrupt: { when: indexing, with: 'SIGKILL' } } }),
+      kill({ where, ...(options === undefined ? {} : { options }) }),
+      kill({ where: endless, at: '--section=post-data' }),
       kill({ where, options: { env: await killedAt(lab, 'Rows') } }),
       kill({ where, options: { env: await killedAt(lab, 'Proof') } }),
     ])
