@@ -9,7 +9,7 @@ import type { ActionResult } from '../../scripts/lib/local-runner.ts'
 import { processesOf, untilNone } from '../e2e/processes.ts'
 import { expectRefusal } from '../e2e/refusal.ts'
 import { expectExit, Lab, type RunOptions, type TestStorage } from '../e2e/support.ts'
-import type { TestServer } from '../support/postgres.ts'
+import { availableMajors, type TestServer } from '../support/postgres.ts'
 import { CASES, type Case } from './cases.ts'
 import { startFaultProxy } from './fault-proxy.ts'
 
@@ -33,7 +33,7 @@ let whole: Seed
 let root: string
 
 async function prepare(): Promise<void> {
-  server = await lab.server(17)
+  server = await lab.server(availableMajors().at(-1) ?? 0)
   url = await server.createDatabase('app')
   await server.psql(
     'app',

@@ -20,7 +20,7 @@ import type { Storage } from '../../src/storage/storage.ts'
 import { withStorage } from '../backup-set/support.ts'
 import { countingMeter } from '../base/counting-meter.ts'
 import { buildSet, hoursAgo } from '../checks/set.ts'
-import { startServer, type TestServer } from '../support/postgres.ts'
+import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 
 let server: TestServer
 let temp: string
@@ -28,7 +28,7 @@ let target: Database
 
 beforeAll(async () => {
   temp = await mkdtemp(join(tmpdir(), 'lifeboat-rows-'))
-  server = await startServer(17)
+  server = await startServer(availableMajors().at(-1) ?? 0)
   const url = await server.createDatabase('target')
   target = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
 })

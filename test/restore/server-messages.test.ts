@@ -4,13 +4,13 @@ import pg from 'pg'
 import { LifeboatError } from '../../src/base/errors.ts'
 import { parsePgRestoreErrors } from '../../src/restore/pg-restore.ts'
 import { describeServerError, failureOf, tellsInability, withoutValues } from '../../src/restore/server-messages.ts'
-import { startServer, type TestServer } from '../support/postgres.ts'
+import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 
 let server: TestServer
 let client: pg.Client
 
 beforeAll(async () => {
-  server = await startServer(17)
+  server = await startServer(availableMajors().at(-1) ?? 0)
   client = new pg.Client({ connectionString: server.url('postgres') })
   await client.connect()
   await client.query(`create type mood as enum ('calm'); create domain small as text check (length(value) < 3);
