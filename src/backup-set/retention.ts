@@ -1,3 +1,4 @@
+import { formatInstant } from '../base/units.ts'
 import type { SetContent } from './documents.ts'
 import type { SetState } from './evidence.ts'
 
@@ -26,8 +27,8 @@ export interface RetainableSet {
 /** `retained`: it would go, but is locked. */
 export type Fate = 'keep' | 'retained' | 'delete'
 
-export interface Decision {
-  set: RetainableSet
+export interface Decision<S extends RetainableSet = RetainableSet> {
+  set: S
   fate: Fate
   /** In words, the most telling one first: `newest 3`, `daily of 2026-11-22`. At least one. */
   reasons: string[]
@@ -47,11 +48,11 @@ const FUTURE_SECONDS = 300
  *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
  *   that a newer proven set takes over from an older one.
  */
-export function planRetention(
-  sets: readonly RetainableSet[],
+export function planRetention<S extends RetainableSet>(
+  sets: readonly S[],
   policy: RetentionPolicy,
   { now, written }: { now: Date; written?: string },
-): Decision[] {
+): Decision<S>[] {
   const sorted = [...sets].sort(byAge)
   const latest = now.getTime() + FUTURE_SECONDS * 1_000
   const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest)
@@ -79,12 +80,12 @@ export function planRetention(
     if (still !== undefined) return { set, fate: 'keep', reasons: [`damaged, and kept as if it were not: ${still}`] }
     const why = deletionReason(set, policy, keptDays)
     if (set.lockUntil === undefined || set.lockUntil <= now) return { set, fate: 'delete', reasons: [why] }
-    return { set, fate: 'retained', reasons: [`locked until ${minute(set.lockUntil)}`, why] }
+    return { set, fate: 'retained', reasons: [`locked until ${formatInstant(set.lockUntil)}`, why] }
   })
 }
 
-/** Newest first; of one second, by the rest of the id. */
-function byAge(a: RetainableSet, b: RetainableSet): number {
+/** Orders sets: the newest first; of one second, by the rest of the id. */
+export function byAge(a: Pick<RetainableSet, 'id' | 'takenAt'>, b: Pick<RetainableSet, 'id' | 'takenAt'>): number {
   return b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1)
 }
 
@@ -148,9 +149,4 @@ function weekOf(date: Date): string {
   const thursday = new Date(day + (4 - (date.getUTCDay() || 7)) * 86_400_000)
   const days = Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000)
   return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`
-}
-
-/** `2026-11-22 02:17 UTC`. */
-function minute(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }

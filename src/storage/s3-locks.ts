@@ -11,14 +11,26 @@ interface Target {
   versionId?: string
 }
 
-/** The locks that hold now on these versions. In a bucket without Object Lock one request tells that there are none. */
-export async function locksOf(context: S3Context, targets: readonly Target[], signal?: AbortSignal): Promise<Lock[]> {
-  if (targets.length === 0 || !(await mayLock(context))) return []
-  const locks = await mapConcurrently(targets, CONCURRENT_HEADS, async (target) => {
-    signal?.throwIfAborted()
-    return await lockOf(context, target)
-  })
-  return locks.filter((lock) => lock !== undefined)
+/** Finds the locks on versions. In a bucket without Object Lock one request tells that there are none. */
+export class S3Locks {
+  readonly #context: S3Context
+  #bucketLocks: Promise<boolean> | undefined
+
+  constructor(context: S3Context) {
+    this.#context = context
+  }
+
+  /** Those that hold now. */
+  async of(targets: readonly Target[], signal?: AbortSignal): Promise<Lock[]> {
+    if (targets.length === 0) return []
+    this.#bucketLocks ??= mayLock(this.#context)
+    if (!(await this.#bucketLocks)) return []
+    const locks = await mapConcurrently(targets, CONCURRENT_HEADS, async (target) => {
+      signal?.throwIfAborted()
+      return await lockOf(this.#context, target)
+    })
+    return locks.filter((lock) => lock !== undefined)
+  }
 }
 
 /** What locks this version; undefined if nothing does, or if these credentials may not know. */

@@ -15,7 +15,7 @@ import { createS3Client, type S3ClientOptions, type S3Context } from './s3-clien
 import { S3Deleter } from './s3-delete.ts'
 import { downloadObject } from './s3-download.ts'
 import { explainS3Error, isMissingObject, isNotImplemented, type S3Attempt } from './s3-errors.ts'
-import { locksOf } from './s3-locks.ts'
+import { S3Locks } from './s3-locks.ts'
 import { DEFAULT_PATIENCE } from './s3-retry.ts'
 import { uploadObject } from './s3-upload.ts'
 import { versionPages } from './s3-versions.ts'
@@ -50,10 +50,12 @@ class S3Storage implements Storage {
   readonly canLock = true
   readonly #context: S3Context
   readonly #deleter: S3Deleter
+  readonly #locks: S3Locks
 
   constructor(context: S3Context) {
     this.#context = context
     this.#deleter = new S3Deleter(context)
+    this.#locks = new S3Locks(context)
     this.url = context.url
   }
 
@@ -129,7 +131,7 @@ class S3Storage implements Storage {
   ): Promise<readonly Lock[]> {
     for (const { key } of objects) checkKey(key)
     const attempt = { verb: 'look at', permission: 's3:GetObjectRetention', signal: options.signal }
-    return await this.#explained(attempt, () => locksOf(this.#context, objects, options.signal))
+    return await this.#explained(attempt, () => this.#locks.of(objects, options.signal))
   }
 
   async folders(prefix: string): Promise<string[]> {
