@@ -20,9 +20,8 @@ export interface RetireOptions {
   /** `plan` deletes nothing. */
   mode: 'after-dump' | 'plan'
   policy: RetentionPolicy
-  /** Every set that exists. */
-  sets: readonly SetId[]
-  statesOf: StatesOf
+  /** Every set that exists, and what the evidence says of each. */
+  readSets: () => Promise<KnownSets>
   /** The set that this very run wrote. */
   written: string
   /** Where there are any, sets that none of them has signed are left alone. */
@@ -32,6 +31,11 @@ export interface RetireOptions {
   /** Is told of the bytes that are freed. */
   meter: Meter
   signal: AbortSignal
+}
+
+export interface KnownSets {
+  sets: readonly SetId[]
+  statesOf: StatesOf
 }
 
 /** What became of one set, and why. */
@@ -65,17 +69,17 @@ const CONCURRENT_SETS = 4
  * harm: each deletes only what it would delete alone.
  */
 export async function retireSets(options: RetireOptions): Promise<Retirement> {
-  const read = await tried(() => readRetainable(options.storage, options.database, options.sets, options))
+  const read = await tried(() => readAll(options))
   options.signal.throwIfAborted()
   if (read instanceof LifeboatError) return { sets: [], freedBytes: 0, findings: [couldNotRead(read)] }
-  const { considered, foreign } = read
+  const { considered, foreign, statesOf } = read
   const now = options.clock.now()
   const decisions = planRetention(considered, options.policy, { now, written: options.written })
   const doomed = decisions.filter(({ fate }) => fate === 'delete')
   announce(options, decisions.length, doomed)
   const deletions = options.mode === 'plan' ? undefined : await deleteAll(options, doomed)
   const retired = decisions.map((decision) => describe(decision, deletions))
-  const strangers = foreign.map((one) => leftAlone(one, options.statesOf))
+  const strangers = foreign.map((one) => leftAlone(one, statesOf))
   const freed = deletions === undefined ? doomed.map(({ set }) => set) : [...deletions.values()]
   return {
     sets: [...retired, ...strangers].sort(byAge),
@@ -86,6 +90,11 @@ export async function retireSets(options: RetireOptions): Promise<Retirement> {
       ...proofFindings(considered, now),
     ],
   }
+}
+
+async function readAll({ storage, database, readSets, verifyKeys, signal }: RetireOptions) {
+  const { sets, statesOf } = await readSets()
+  return { statesOf, ...(await readRetainable(storage, database, sets, { verifyKeys, statesOf, signal })) }
 }
 
 function announce({ log, mode }: RetireOptions, sets: number, doomed: readonly Decision<ConsideredSet>[]): void {
