@@ -1,5 +1,6 @@
 import { createPublicKey } from 'node:crypto'
 import { stateOf } from '../backup-set/evidence.ts'
+import { historyOf } from '../backup-set/evidence-history.ts'
 import { readCatalog } from '../backup-set/find.ts'
 import { lockFindings } from '../backup-set/retention-findings.ts'
 import { type KnownSets, type RetiredSet, retireSets } from '../backup-set/retire.ts'
@@ -45,8 +46,11 @@ export async function retain(
 async function readSets(storage: Storage, database: string): Promise<KnownSets> {
   const { sets, evidence } = await readCatalog(storage, database)
   const withoutFailures = evidence.filter(({ verdict }) => verdict !== 'failed')
-  const statesOf = (id: string) => ({ state: stateOf(id, evidence), stateIfHealthy: stateOf(id, withoutFailures) })
-  return { sets, statesOf }
+  return {
+    sets,
+    statesOf: async (id) => ({ state: stateOf(id, evidence), stateIfHealthy: stateOf(id, withoutFailures) }),
+    isHistory: historyOf(evidence),
+  }
 }
 
 function rowOf({ takenAt, ...set }: RetiredSet): RetentionRow {

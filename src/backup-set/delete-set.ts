@@ -2,12 +2,20 @@ import { formatInstant } from '../base/units.ts'
 import type { Lock, ObjectVersion, Storage } from '../storage/storage.ts'
 import { layout } from './layout.ts'
 
-/** What the deletion of one set came to. `retained`: a lock keeps it, and nothing of it was touched. */
+export interface DeletionOptions {
+  /** Nothing is deleted: what would be is told as if it had been. */
+  isPlan: boolean
+  /** Which evidence, by its key, outlives the set. */
+  isHistory: (key: string) => boolean
+  signal: AbortSignal
+}
+
+/** What the deletion of one set came to. `retained`: a lock keeps it. Unless it is `deleted`, the set is still there. */
 export interface SetDeletion {
   outcome: 'deleted' | 'retained' | 'failed'
   /** What was freed, old versions included. */
   bytes: number
-  /** Why not; there unless it was deleted. */
+  /** Why not; of a deleted set, why something of it is left. */
   reason?: string
   remedy?: string
 }
@@ -17,14 +25,14 @@ const BATCH = 1_000
 
 /**
  * Deletes a set for good, every version of it: its head, from which moment on it does not exist, then the rest, last
- * its evidence. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted after the head
+ * its evidence but for what is history. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted after the head
  * is finished by the sweep of a later dump. Errors: those of the storage's listing; the signal's reason.
  */
 export async function deleteSet(
   storage: Storage,
   database: string,
   id: string,
-  signal: AbortSignal,
+  { isPlan, isHistory, signal }: DeletionOptions,
 ): Promise<SetDeletion> {
   const headKey = layout.head(database, id)
   const heads = (await versionsBelow(storage, headKey, signal)).filter(({ key }) => key === headKey)
@@ -34,20 +42,25 @@ export async function deleteSet(
   const parts = await versionsBelow(storage, layout.set(database, id), signal)
   const lock = await longestLock(storage, parts, signal)
   if (lock) return { outcome: 'retained', bytes: 0, reason: describeLock(lock) }
+  const about = await versionsBelow(storage, layout.evidence(database, id), signal)
+  const evidence = about.filter(({ key }) => !isHistory(key))
+  if (isPlan) {
+    return { outcome: 'deleted', bytes: [...heads, ...parts, ...evidence].reduce((sum, { bytes }) => sum + bytes, 0) }
+  }
   // Without its markers a head that somebody had hidden would be there again.
   const steps = [heads.filter(isData), heads.filter((version) => !isData(version)), parts]
   let bytes = 0
   for (const [step, versions] of steps.entries()) {
     const { problem, ...done } = await deleteVersions(storage, versions, signal)
     bytes += done.bytes
-    // Credentials that may not see a lock meet it here; as long as the head is there, so is the set.
-    if (problem) return { ...problem, outcome: step === 0 ? problem.outcome : 'failed', bytes }
+    if (problem === undefined) continue
+    // Credentials that may not see a lock meet it here, with the head still in its place.
+    return { ...problem, outcome: step === 0 ? problem.outcome : 'deleted', bytes }
   }
-  const evidence = await versionsBelow(storage, layout.evidence(database, id), signal)
   const { problem, bytes: last } = await deleteVersions(storage, evidence, signal)
   // Evidence may be locked for longer than what it speaks of, and means nothing without it.
-  if (problem?.outcome === 'failed') return { ...problem, bytes: bytes + last }
-  return { outcome: 'deleted', bytes: bytes + last }
+  const left = problem?.outcome === 'failed' ? problem : undefined
+  return { ...left, outcome: 'deleted', bytes: bytes + last }
 }
 
 /** All versions and markers of the objects whose key begins with `prefix`. */

@@ -19,11 +19,13 @@ export interface ConsideredSet extends RetainableSet {
 /** A set that is neither counted nor deleted, since it is not known whose it is. */
 export interface ForeignSet {
   set: SetId
+  state: SetState
   /** As a clause: `not signed`. */
   reason: string
 }
 
-export type StatesOf = (id: string) => { state: SetState; stateIfHealthy: SetState }
+/** What the evidence says of a set, with the failures and without them. */
+export type StatesOf = (id: string) => Promise<{ state: SetState; stateIfHealthy: SetState }>
 
 const CONCURRENT_READS = 8
 
@@ -41,25 +43,25 @@ export async function readRetainable(
   const foreign: ForeignSet[] = []
   await mapConcurrently(sets, CONCURRENT_READS, async (set) => {
     options.signal.throwIfAborted()
+    const states = await options.statesOf(set.id)
     try {
       const head = await readHead(storage, database, set.id)
       if (options.verifyKeys.length > 0) await openSet(storage, head, options.verifyKeys)
-      considered.push(consider(set, head, options.statesOf))
+      considered.push({ ...factsOf(set, head), ...states })
     } catch (error) {
       const reason = isDamage(error) || isNewer(error) ? reasonOf(error) : undefined
       if (reason === undefined) throw error
       // What another run is deleting looks damaged for a moment, and then is gone.
-      if (await storage.head(layout.head(database, set.id))) foreign.push({ set, reason })
+      if (await storage.head(layout.head(database, set.id))) foreign.push({ set, state: states.state, reason })
     }
   })
   return { considered, foreign }
 }
 
-function consider(set: SetId, { content, totals, lockUntil }: Head, statesOf: StatesOf): ConsideredSet {
+/** The time is that of the id: it is what listings go by, and a signature binds it like the rest. */
+function factsOf({ id, takenAt }: SetId, { content, totals, lockUntil }: Head) {
   const lock = lockUntil === undefined ? {} : { lockUntil: new Date(lockUntil) }
-  // The time is that of the id: it is what listings go by, and what a signature binds together with the rest.
-  const { id, takenAt } = set
-  return { id, takenAt, content, bytes: totals.storedBytes, ...statesOf(id), ...lock }
+  return { id, takenAt, content, bytes: totals.storedBytes, ...lock }
 }
 
 function isNewer(error: unknown): error is LifeboatError {

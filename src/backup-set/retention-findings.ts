@@ -33,6 +33,14 @@ export function deletionFindings(
       remedy: `${remedy} If these credentials shall not delete, set \`retention: off\`: storage then grows.`,
     })
   }
+  const [partly, ...others] = deletions.filter(({ outcome, reason }) => outcome === 'deleted' && reason !== undefined)
+  if (partly !== undefined) {
+    findings.push({
+      severity: 'warning',
+      message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
+      remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
+    })
+  }
   const retained = sets.filter(({ outcome }) => outcome === 'retained')
   const last = retained.map(({ reasons }) => reasons[0] ?? '').sort()
   if (retained.length > 0) {

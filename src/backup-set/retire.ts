@@ -20,7 +20,6 @@ export interface RetireOptions {
   /** `plan` deletes nothing. */
   mode: 'after-dump' | 'plan'
   policy: RetentionPolicy
-  /** Every set that exists, and what the evidence says of each. */
   readSets: () => Promise<KnownSets>
   /** The set that this very run wrote. */
   written: string
@@ -33,9 +32,12 @@ export interface RetireOptions {
   signal: AbortSignal
 }
 
+/** Every set that exists, and what the evidence says. */
 export interface KnownSets {
   sets: readonly SetId[]
   statesOf: StatesOf
+  /** Which evidence, by its key, outlives its set. */
+  isHistory: (key: string) => boolean
 }
 
 /** What became of one set, and why. */
@@ -72,20 +74,19 @@ export async function retireSets(options: RetireOptions): Promise<Retirement> {
   const read = await tried(() => readAll(options))
   options.signal.throwIfAborted()
   if (read instanceof LifeboatError) return { sets: [], freedBytes: 0, findings: [couldNotRead(read)] }
-  const { considered, foreign, statesOf } = read
+  const { considered, foreign, isHistory } = read
   const now = options.clock.now()
   const decisions = planRetention(considered, options.policy, { now, written: options.written })
   const doomed = decisions.filter(({ fate }) => fate === 'delete')
   announce(options, decisions.length, doomed)
-  const deletions = options.mode === 'plan' ? undefined : await deleteAll(options, doomed)
-  const retired = decisions.map((decision) => describe(decision, deletions))
-  const strangers = foreign.map((one) => leftAlone(one, statesOf))
-  const freed = deletions === undefined ? doomed.map(({ set }) => set) : [...deletions.values()]
+  const deletions = await deleteAll(options, doomed, isHistory)
+  const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.mode))
+  const strangers = foreign.map(leftAlone)
   return {
     sets: [...retired, ...strangers].sort(byAge),
-    freedBytes: freed.reduce((sum, { bytes }) => sum + bytes, 0),
+    freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
     findings: [
-      ...deletionFindings(retired, [...(deletions?.values() ?? [])]),
+      ...deletionFindings(retired, [...deletions.values()]),
       ...foreignFindings(foreign),
       ...proofFindings(considered, now),
     ],
@@ -93,22 +94,23 @@ export async function retireSets(options: RetireOptions): Promise<Retirement> {
 }
 
 async function readAll({ storage, database, readSets, verifyKeys, signal }: RetireOptions) {
-  const { sets, statesOf } = await readSets()
-  return { statesOf, ...(await readRetainable(storage, database, sets, { verifyKeys, statesOf, signal })) }
+  const { sets, statesOf, isHistory } = await readSets()
+  return { isHistory, ...(await readRetainable(storage, database, sets, { verifyKeys, statesOf, signal })) }
 }
 
 function announce({ log, mode }: RetireOptions, sets: number, doomed: readonly Decision<ConsideredSet>[]): void {
   const bytes = doomed.reduce((sum, { set }) => sum + set.bytes, 0)
   const would = mode === 'plan' ? 'would keep' : 'keeping'
   log.info(`${would} ${sets - doomed.length} of ${sets} sets; ${doomed.length} may go (${formatBytes(bytes)})`)
-  if (mode === 'plan') for (const { set, reasons } of doomed) log.info(`would delete ${set.id}: ${reasons.join('; ')}`)
 }
 
-/** Deletes the sets, the oldest first. What keeps these credentials from one of them keeps them from the others. */
+/** Deletes the sets, or plans to, the oldest first. What keeps these credentials from one of them keeps them from the others. */
 async function deleteAll(
-  { storage, database, log, meter, signal }: RetireOptions,
+  { storage, database, mode, log, meter, signal }: RetireOptions,
   doomed: readonly Decision<ConsideredSet>[],
+  isHistory: KnownSets['isHistory'],
 ): Promise<Map<string, SetDeletion>> {
+  const isPlan = mode === 'plan'
   const deletions = new Map<string, SetDeletion>()
   let hasFailed = false
   meter.expect(
@@ -117,12 +119,13 @@ async function deleteAll(
   )
   await mapConcurrently(doomed.toReversed(), CONCURRENT_SETS, async ({ set: { id }, reasons }) => {
     signal.throwIfAborted()
-    const deletion = hasFailed ? NOT_TRIED : await tryDeletion(() => deleteSet(storage, database, id, signal), signal)
-    if (deletion.outcome === 'failed') hasFailed = true
+    const work = () => deleteSet(storage, database, id, { isPlan, isHistory, signal })
+    const deletion = hasFailed ? NOT_TRIED : await tryDeletion(work, signal)
+    if (deletion.outcome !== 'retained' && deletion.reason !== undefined) hasFailed = true
     deletions.set(id, deletion)
     meter.add(deletion.bytes)
-    const told = deletion.outcome === 'deleted' ? `deleted ${id} (${formatBytes(deletion.bytes)})` : `left ${id}`
-    log.info(`${told}: ${deletion.reason ?? reasons.join('; ')}`)
+    const freed = `${isPlan ? 'would delete' : 'deleted'} ${id} (${formatBytes(deletion.bytes)})`
+    log.info(`${deletion.outcome === 'deleted' ? freed : `left ${id}`}: ${deletion.reason ?? reasons.join('; ')}`)
   })
   return deletions
 }
@@ -146,21 +149,23 @@ async function tried<T>(work: () => Promise<T>): Promise<T | LifeboatError> {
   }
 }
 
-const OUTCOMES = { deleted: 'deleted', retained: 'retained', failed: 'not deleted' } as const
-
 function describe(
   { set, fate, reasons }: Decision<ConsideredSet>,
-  deletions: ReadonlyMap<string, SetDeletion> | undefined,
+  deletion: SetDeletion | undefined,
+  mode: RetireOptions['mode'],
 ): RetiredSet {
   const { id, takenAt, state, content, bytes } = set
   const facts = { id, takenAt, state, content, bytes }
-  if (fate !== 'delete') return { ...facts, outcome: fate === 'keep' ? 'kept' : 'retained', reasons }
-  const deletion = deletions?.get(id)
-  if (deletion === undefined) return { ...facts, outcome: 'would be deleted', reasons }
+  if (deletion === undefined) return { ...facts, outcome: fate === 'retained' ? 'retained' : 'kept', reasons }
+  const outcomes = {
+    deleted: mode === 'plan' ? 'would be deleted' : 'deleted',
+    retained: 'retained',
+    failed: 'not deleted',
+  } as const
   const { outcome, reason } = deletion
-  return { ...facts, outcome: OUTCOMES[outcome], reasons: [...(reason === undefined ? [] : [reason]), ...reasons] }
+  return { ...facts, outcome: outcomes[outcome], reasons: [...(reason === undefined ? [] : [reason]), ...reasons] }
 }
 
-function leftAlone({ set: { id, takenAt }, reason }: ForeignSet, statesOf: StatesOf): RetiredSet {
-  return { id, takenAt, state: statesOf(id).state, bytes: 0, outcome: 'left alone', reasons: [reason] }
+function leftAlone({ set: { id, takenAt }, state, reason }: ForeignSet): RetiredSet {
+  return { id, takenAt, state, bytes: 0, outcome: 'left alone', reasons: [reason] }
 }

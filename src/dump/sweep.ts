@@ -1,4 +1,6 @@
 import { deleteVersions, isData, longestLock, versionsBelow } from '../backup-set/delete-set.ts'
+import { listEvidence } from '../backup-set/evidence.ts'
+import { historyOf } from '../backup-set/evidence-history.ts'
 import { layout, parseHeadKey, parseSetId } from '../backup-set/layout.ts'
 import { LifeboatError, messageOf } from '../base/errors.ts'
 import type { Finding } from '../base/findings.ts'
@@ -9,8 +11,8 @@ const LEFT_OVER_AFTER_SECONDS = 7 * 86_400
 
 /**
  * Removes for good what is older than 7 days and belongs to no set: parts of dumps that never got their head, what an
- * interrupted deletion left of a set, evidence of sets that are gone, and open multipart uploads. It runs after the new
- * set exists; that it may not delete (keys that can only write are a good idea) is a note.
+ * interrupted deletion left of a set, evidence of sets that are gone (but for history), open multipart uploads. It runs
+ * after the new set exists; that it may not delete (keys that can only write are a good idea) is a note.
  *
  * A set whose head lies hidden behind a delete marker is no left-over: somebody has hidden it, perhaps by mistake or in
  * an attack, and its versions are what it can be brought back from.
@@ -20,7 +22,6 @@ export async function sweepLeftOvers(storage: Storage, database: string, clock: 
   try {
     // The folders first: what is published in between is then among the heads.
     const sets = await storage.folders(layout.sets(database))
-    const evidence = await storage.folders(layout.evidence(database))
     const heads = await listHeads(storage, database)
     const isLeftOver = async (id: string) => {
       const set = parseSetId(id)
@@ -28,12 +29,12 @@ export async function sweepLeftOvers(storage: Storage, database: string, clock: 
       return !(await hasHead(storage, layout.head(database, id)))
     }
     let objects = 0
-    for (const id of sets)
-      if (await isLeftOver(id)) objects += await sweepFolder(storage, layout.set(database, id), log)
-    // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
-    for (const id of evidence.filter((name) => !sets.includes(name))) {
-      if (await isLeftOver(id)) objects += await sweepFolder(storage, layout.evidence(database, id), log)
+    for (const id of sets) {
+      if (await isLeftOver(id)) objects += await sweepVersions(storage, layout.set(database, id), log)
     }
+    // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
+    const present = new Set([...sets, ...heads.map(({ id }) => id)])
+    objects += await sweepEvidence({ storage, database, log, isLeftOver }, present)
     const uploads = await storage.abortUploads(layout.sets(database), before)
     if (objects + uploads > 0) log.info(`swept ${objects} objects and ${uploads} uploads that belong to no set`)
     return hiddenFindings(
@@ -70,9 +71,34 @@ async function hasHead(storage: Storage, key: string): Promise<boolean> {
   return (await versionsBelow(storage, key)).some((version) => version.key === key && isData(version))
 }
 
+interface Sweep {
+  storage: Storage
+  database: string
+  log: Log
+  isLeftOver(id: string): Promise<boolean>
+}
+
+/** Deletes the evidence of sets that are gone, but for what is history; how many objects. */
+async function sweepEvidence(sweep: Sweep, present: ReadonlySet<string>): Promise<number> {
+  const { storage, database, log, isLeftOver } = sweep
+  const names = await listEvidence(storage, database)
+  const isHistory = historyOf(names)
+  const ids = names.filter(({ id, key }) => !present.has(id) && !isHistory(key)).map(({ id }) => id)
+  let objects = 0
+  for (const id of new Set(ids)) {
+    if (await isLeftOver(id)) objects += await sweepVersions(storage, layout.evidence(database, id), log, isHistory)
+  }
+  return objects
+}
+
 /** Deletes every version below the prefix; how many. All of a dump are locked alike: one tells of the others. */
-async function sweepFolder(storage: Storage, prefix: string, log: Log): Promise<number> {
-  const versions = await versionsBelow(storage, prefix)
+async function sweepVersions(
+  storage: Storage,
+  prefix: string,
+  log: Log,
+  isKept: (key: string) => boolean = () => false,
+): Promise<number> {
+  const versions = (await versionsBelow(storage, prefix)).filter(({ key }) => !isKept(key))
   if (await longestLock(storage, versions.filter(isData).slice(0, 1))) {
     log.debug(`sweep: ${prefix} is locked`)
     return 0

@@ -64,7 +64,14 @@ test('what is locked is left wholly alone, whether the head says so, a rule of t
   const Key = `backups/pg/${layout.part('shop', held.id, 'database/1.dat.zst')}`
   await service.client.send(new PutObjectLegalHoldCommand({ Bucket: bucket, Key, LegalHold: { Status: 'ON' } }))
   const before = await countVersions(bucket, told, untold, held, newest)
+  const plan = await retire(storage, { mode: 'plan' })
+  expect(outcomes(plan).map((line) => line.replace('would be deleted', 'deleted'))).toEqual([
+    `${newest.id}: kept`,
+    `${free.id}: deleted`,
+    ...[held, untold, told].map(({ id }) => `${id}: retained`),
+  ])
   const { findings, ...retirement } = await retire(storage)
+  expect(retirement.freedBytes).toBe(plan.freedBytes)
   expect(outcomes({ findings, ...retirement })).toEqual([
     `${newest.id}: kept`,
     `${free.id}: deleted`,

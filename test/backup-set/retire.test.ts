@@ -25,10 +25,10 @@ test('deletes all of a set with its evidence, and nothing else; a plan tells the
     const before = await keysOf(storage)
     const plan = await retire(storage, { clock, mode: 'plan' })
     expect(outcomes(plan)).toEqual([`${newest.id}: kept`, `${proven.id}: kept`, `${old.id}: would be deleted`])
-    expect(plan.freedBytes).toBe(old.totals.storedBytes)
-    expect(plan.lines).toContain(`would delete ${old.id}: damaged; older than keep-last 1 reach`)
+    expect(plan.lines.join()).toMatch(/would delete \S+ \(\S+ KiB\): damaged; older than keep-last 1 reach/)
     expect(await keysOf(storage)).toEqual(before)
     const done = await retire(storage, { clock })
+    expect(plan.freedBytes).toBe(done.freedBytes)
     expect(outcomes(done)).toEqual([`${newest.id}: kept`, `${proven.id}: kept`, `${old.id}: deleted`])
     expect(done.findings).toEqual([])
     const gone = before.filter((key) => key.includes(`/${old.id}/`) || key.endsWith(`/${old.id}.json`))
@@ -93,13 +93,16 @@ test('what cannot be deleted is left as it is, told once, and a cancellation end
     for (let day = 0; day < 9; day += 1) await writeSet(storage, hoursAgo(day * 24))
     const before = await keysOf(storage)
     let tried = 0
-    const readOnly: Storage = Object.assign(Object.create(storage), {
-      ...bound(storage),
-      delete: async (objects: readonly { key: string }[]) => {
-        tried += 1
-        return objects.map(({ key }) => ({ key, outcome: 'failed', reason: 'AccessDenied: allow s3:DeleteObject' }))
-      },
-    })
+    const refusing = (folder: string): Storage =>
+      Object.assign(Object.create(storage), {
+        ...bound(storage),
+        delete: async (objects: readonly { key: string }[]) => {
+          if (!objects.some(({ key }) => key.startsWith(folder))) return await storage.delete(objects)
+          tried += 1
+          return objects.map(({ key }) => ({ key, outcome: 'failed', reason: 'AccessDenied: allow s3:DeleteObject' }))
+        },
+      })
+    const readOnly = refusing('')
     const { findings, sets, freedBytes } = await retire(readOnly, { clock })
     expect(tried).toBeLessThanOrEqual(4)
     expect(freedBytes).toBe(0)
@@ -115,6 +118,15 @@ test('what cannot be deleted is left as it is, told once, and a cancellation end
     abort.abort(new Error('cancelled'))
     await expect(retire(storage, { clock, signal: abort.signal })).rejects.toThrow('cancelled')
     expect(await keysOf(storage)).toEqual(before)
+    // Without their heads they are gone, whatever is left of them.
+    const partly = await retire(refusing('shop/sets/'), { clock })
+    const gone = partly.sets.filter(({ outcome }) => outcome === 'deleted')
+    expect(gone.length).toBeGreaterThan(0)
+    expect(await keysOf(storage, layout.heads('shop'))).toHaveLength(9 - gone.length)
+    expect(partly.findings.map(({ message }) => message)).toEqual([
+      expect.stringContaining('that should go could not be deleted: not tried'),
+      expect.stringMatching(/^\d backups? went, but not wholly: shop\/sets\/.*AccessDenied/),
+    ])
   })
 })
 
@@ -136,7 +148,7 @@ test('a deletion that was interrupted after the head is finished by the sweep, e
     const young = await writeSet(storage, hoursAgo(24))
     const before = await keysOf(storage)
     const half = await writeSet(storage, hoursAgo(40 * 24))
-    await testRestore(storage, half, 'passed', hoursAgo(24))
+    await testRestore(storage, half, 'failed', hoursAgo(24))
     await storage.delete([
       { key: layout.head('shop', half.id) },
       { key: layout.part('shop', half.id, 'manifest.json') },
@@ -149,6 +161,28 @@ test('a deletion that was interrupted after the head is finished by the sweep, e
     await storage.delete([{ key: layout.head('shop', young.id) }])
     await sweepLeftOvers(storage, 'shop', clock, memoryLog())
     expect(await keysOf(storage, layout.set('shop', young.id))).toHaveLength(3)
+  })
+})
+
+test('the restore tests that passed last are remembered when their sets are gone, thirty of them', async () => {
+  await withQuickStorage(async (storage) => {
+    for (let day = 34; day >= 0; day -= 1) {
+      const head = await writeSet(storage, hoursAgo(day * 24 + 1), { parts: 1 })
+      await testRestore(storage, head, 'passed', hoursAgo(day * 24))
+      if (day % 2 === 0) await testRestore(storage, head, 'failed', hoursAgo(day * 24 + 0.5))
+    }
+    const evidence = await keysOf(storage, layout.evidence('shop'))
+    const passed = evidence.filter((key) => key.includes('-passed-'))
+    const newest = evidence.filter((key) => key.includes('-failed-')).slice(-1)
+    expect((await retire(storage, { clock })).sets.filter(({ outcome }) => outcome === 'deleted')).toHaveLength(34)
+    const remembered = [...passed.slice(-30), ...newest].sort()
+    expect(await keysOf(storage, layout.evidence('shop'))).toEqual(remembered)
+    const head = await writeSet(storage, hoursAgo(0))
+    await testRestore(storage, head, 'passed', hoursAgo(0))
+    await sweepLeftOvers(storage, 'shop', clock, memoryLog())
+    const [oldest] = passed.slice(-30)
+    expect(await keysOf(storage, layout.evidence('shop'))).not.toContain(oldest)
+    expect(await keysOf(storage, layout.evidence('shop'))).toEqual(expect.arrayContaining(remembered.slice(1)))
   })
 })
 

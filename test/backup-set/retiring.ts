@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Head, type Manifest, serializeDocument } from '../../src/backup-set/documents.ts'
 import { stateOf, writeEvidence } from '../../src/backup-set/evidence.ts'
+import { historyOf } from '../../src/backup-set/evidence-history.ts'
 import { readCatalog } from '../../src/backup-set/find.ts'
 import { layout } from '../../src/backup-set/layout.ts'
 import type { RetentionPolicy } from '../../src/backup-set/retention.ts'
@@ -97,7 +98,8 @@ export async function retire(
       const harmless = evidence.filter(({ verdict }) => verdict !== 'failed')
       return {
         sets,
-        statesOf: (id) => ({ state: stateOf(id, evidence), stateIfHealthy: stateOf(id, harmless) }),
+        statesOf: async (id) => ({ state: stateOf(id, evidence), stateIfHealthy: stateOf(id, harmless) }),
+        isHistory: historyOf(evidence),
       }
     },
     written: '',

@@ -56,6 +56,7 @@ test('a listing that leaves out heads does not delete the sets that have them', 
       async *versions(prefix: string) {
         if (prefix !== layout.heads('shop')) yield* storage.versions(prefix)
       },
+      list: (prefix: string) => storage.list(prefix),
       locks: () => storage.locks([]),
       head: (key: string) => storage.head(key),
       folders: (prefix: string) => storage.folders(prefix),

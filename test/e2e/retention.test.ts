@@ -39,7 +39,7 @@ test('a plan says what would go and why, and the next dump does it', async () =>
   expect(planned.outcomes).toEqual({ ...kept, [oldest.id]: 'would be deleted' })
   expect(await storage.keys()).toEqual(expect.arrayContaining(before))
   const why = 'older than keep-last 1 reach'
-  expect(planned.log).toContain(`would delete ${oldest.id}: ${why}`)
+  expect(planned.log.join('\n')).toMatch(new RegExp(`would delete ${oldest.id} \\(.*\\): ${why}`))
   expect(planned.summary).toContain('a plan only: would keep 2 backups, delete 1')
   expect(planned.summary).toContain(`| would be deleted | ${why} |`)
   expect(planned.report.findings).toMatchObject([{ severity: 'warning', message: expect.stringContaining(proven.id) }])
