@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { RetentionPolicy } from '../backup-set/retention.ts'
 import { parseSigningKey } from '../backup-set/signature.ts'
 import { parseConnection } from '../postgres/connection.ts'
 import { readStorageInputs, type StorageInputs } from './common-inputs.ts'
@@ -24,6 +25,8 @@ export interface DumpInputs extends StorageInputs {
   /** age recipients; empty: not encrypted. */
   readonly recipients: string[]
   readonly signingKey?: KeyObject
+  readonly retention: 'after-dump' | 'plan' | 'off'
+  readonly policy: RetentionPolicy
   readonly lockDays?: number
   readonly storageClass?: string
 }
@@ -39,6 +42,8 @@ const STORAGE_CLASS: Shape = {
   problem: 'is not the name of a storage class',
   accepted: 'an S3 storage class such as STANDARD_IA',
 }
+
+const MOST_KEPT = 100_000
 
 /**
  * Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`.
@@ -61,6 +66,8 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
       lockWaitTimeout: inputs.duration('lock-wait-timeout', '1m'),
       recipients: readRecipients(inputs),
       ...readSigningKey(inputs),
+      retention: inputs.oneOf('retention', ['after-dump', 'plan', 'off'], 'after-dump'),
+      policy: readPolicy(inputs),
       ...readKeeping(inputs),
     }
     if (values.lockDays !== undefined && values.storage.startsWith('file:')) {
@@ -115,6 +122,17 @@ function readSigningKey(inputs: InputReader): Pick<DumpInputs, 'signingKey'> {
     accepted: 'the whole text that `openssl genpkey -algorithm ed25519` prints',
   })
   return signingKey ? { signingKey } : {}
+}
+
+/** A count of 0 keeps none of that kind; something is always kept, and the set that a run writes is never too many. */
+function readPolicy(inputs: InputReader): RetentionPolicy {
+  return {
+    keepLast: inputs.integer('keep-last', 1, MOST_KEPT) ?? 3,
+    keepDaily: inputs.integer('keep-daily', 0, MOST_KEPT) ?? 30,
+    keepWeekly: inputs.integer('keep-weekly', 0, MOST_KEPT) ?? 0,
+    keepMonthly: inputs.integer('keep-monthly', 0, MOST_KEPT) ?? 0,
+    keepPartial: inputs.integer('keep-partial', 1, MOST_KEPT) ?? 10,
+  }
 }
 
 function readKeeping(inputs: InputReader): Pick<DumpInputs, 'lockDays' | 'storageClass'> {

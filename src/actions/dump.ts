@@ -14,6 +14,7 @@ import { findTools } from '../postgres/tools.ts'
 import type { DumpReport } from '../reports/report.ts'
 import { parseRecipients } from '../streams/age.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
+import { retain } from './retain.ts'
 import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
 
 function emptyReport(runner: Runner): DumpReport {
@@ -71,6 +72,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
       ...optionsOf(inputs),
     })
     describe(report, inputs, result)
+    await retain(runner, storage, report, inputs, stage)
   } catch (error) {
     if (error instanceof PreflightError) report.findings.push(...error.findings)
     throw error

@@ -41,6 +41,14 @@ export function parseSetId(text: string): SetId | undefined {
   return Number.isNaN(takenAt.getTime()) || label === undefined ? undefined : { id: text, takenAt, label }
 }
 
+/** The set whose head lies at `key`, or undefined if the key is not named like the head of a set of that database. */
+export function parseHeadKey(key: string, database: string): SetId | undefined {
+  const prefix = layout.heads(database)
+  return key.startsWith(prefix) && key.endsWith('.json')
+    ? parseSetId(key.slice(prefix.length, -'.json'.length))
+    : undefined
+}
+
 /** Six characters that tell apart what happened in the same second. */
 export function randomName(): string {
   return Array.from({ length: 6 }, () => 'abcdefghijkmnpqrstuvwxyz23456789'[randomInt(32)]).join('')

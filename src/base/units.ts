@@ -45,6 +45,11 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.round((whole % 86_400) / 3_600)} h`
 }
 
+/** `2026-11-22 02:17 UTC`. */
+export function formatInstant(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
+
 /** `512 B`, `3.4 MiB`, `1.2 GiB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

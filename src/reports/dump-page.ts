@@ -13,14 +13,15 @@ import {
   whereFacts,
 } from './page.ts'
 import type { DumpReport } from './report.ts'
+import { retentionFacts, retentionGrid } from './retention-grid.ts'
 
 /** What a dump's report says. */
 export function dumpPage(report: DumpReport): Page {
   return {
     ...basePage(report),
     headline: headline(report),
-    facts: [...whereFacts(report), ...backupFacts(report), ...sourceFacts(report)],
-    grids: [...stageGrid(report.stages, formatDuration), ...largestTables(report)],
+    facts: [...whereFacts(report), ...backupFacts(report), ...sourceFacts(report), ...retentionFacts(report)],
+    grids: [...stageGrid(report.stages, formatDuration), ...largestTables(report), ...retentionGrid(report)],
   }
 }
 

@@ -56,10 +56,37 @@ export interface DumpReport extends ReportBase {
   signed: boolean
   /** Until when Object Lock keeps the set. */
   lockedUntil?: string
+  /** What became of older backups; undefined where it was not asked for, or not reached. */
+  retention?: RetentionReport
   /** How long production held the snapshot and the locks. */
   snapshotHeldSeconds?: number
   /** How long pg_dump was paused because the spool was full. */
   pausedSeconds: number
+}
+
+/** What retention made of the backups of one database. */
+export interface RetentionReport {
+  /** `plan`: nothing was deleted. */
+  mode: 'after-dump' | 'plan'
+  policy: { keepLast: number; keepDaily: number; keepWeekly: number; keepMonthly: number; keepPartial: number }
+  /** Newest first. */
+  sets: RetentionRow[]
+  /** What the deletions freed, or would free. */
+  freedBytes: number
+}
+
+export interface RetentionRow {
+  id: string
+  takenAt: string
+  /** Undefined where its head could not be read. */
+  content?: 'whole' | 'schema' | 'data' | 'filtered'
+  /** What its evidence says. */
+  state: string
+  /** As stored. */
+  bytes: number
+  outcome: 'kept' | 'deleted' | 'would be deleted' | 'retained' | 'not deleted' | 'left alone'
+  /** Why, the most telling reason first. */
+  reasons: string[]
 }
 
 export interface DumpTotals {

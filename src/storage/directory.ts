@@ -9,7 +9,7 @@ import { collect, DEFAULT_READ_LIMIT, meterBody } from './body.ts'
 import { explainFileError, noObject } from './directory-errors.ts'
 import { isTemporary, temporaryFiles, walkFiles, walkFolders } from './directory-walk.ts'
 import { checkKey, checkPrefix } from './location.ts'
-import type { Deletion, GetOptions, PutOptions, Storage, StoredObject } from './storage.ts'
+import type { Deletion, GetOptions, Lock, ObjectVersion, PutOptions, Storage, StoredObject } from './storage.ts'
 
 const CHUNK_BYTES = 2 ** 20
 
@@ -92,6 +92,14 @@ class DirectoryStorage implements Storage {
     } catch (error) {
       throw explainFileError(error, { key: prefix, url: this.url, signal: options.signal })
     }
+  }
+
+  async *versions(prefix: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<ObjectVersion> {
+    for await (const object of this.list(prefix, options)) yield { ...object, isLatest: true, isDeleteMarker: false }
+  }
+
+  async locks(): Promise<readonly Lock[]> {
+    return []
   }
 
   async folders(prefix: string): Promise<string[]> {

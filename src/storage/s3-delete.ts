@@ -1,12 +1,8 @@
-import {
-  DeleteObjectCommand,
-  DeleteObjectsCommand,
-  type DeleteObjectsCommandOutput,
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
-} from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, DeleteObjectsCommand, type DeleteObjectsCommandOutput } from '@aws-sdk/client-s3'
+import { mapConcurrently } from '../base/concurrently.ts'
 import type { S3Context } from './s3-client.ts'
 import { isMissingObject, isNotImplemented, serviceError } from './s3-errors.ts'
+import { describeLock, lockOf } from './s3-locks.ts'
 import type { Deletion } from './storage.ts'
 
 /** The most that one DeleteObjects request takes. */
@@ -60,12 +56,12 @@ export class S3Deleter {
       if (!error) return { ...doomed, outcome: 'deleted' }
       return await this.#judge(doomed, error.Code ?? 'Error', error.Message ?? '')
     }
-    return await mapConcurrently(batch, judge)
+    return await mapConcurrently(batch, CONCURRENT_SINGLES, judge)
   }
 
   async #deleteSingly(batch: readonly Doomed[]): Promise<Deletion[]> {
     const { client, bucket, base } = this.#context
-    return await mapConcurrently(batch, async (doomed) => {
+    return await mapConcurrently(batch, CONCURRENT_SINGLES, async (doomed): Promise<Deletion> => {
       try {
         await client.send(
           new DeleteObjectCommand({ Bucket: bucket, Key: base + doomed.key, VersionId: doomed.versionId }),
@@ -84,8 +80,8 @@ export class S3Deleter {
   /** A refusal may be a lock, which is as it should be, or a missing permission: the version's own lock tells. */
   async #judge(doomed: Doomed, code: string, message: string): Promise<Deletion> {
     if (code === 'NoSuchKey' || code === 'NoSuchVersion') return { ...doomed, outcome: 'deleted' }
-    const lock = doomed.versionId === undefined ? undefined : await this.#lockOf(doomed)
-    if (lock) return { ...doomed, outcome: 'retained', reason: lock }
+    const lock = doomed.versionId === undefined ? undefined : await lockOf(this.#context, doomed)
+    if (lock) return { ...doomed, outcome: 'retained', reason: describeLock(lock) }
     if (doomed.versionId !== undefined && /object lock|retention|worm/i.test(message)) {
       return { ...doomed, outcome: 'retained', reason: message }
     }
@@ -95,25 +91,4 @@ export class S3Deleter {
       : `${code}: ${message}`
     return { ...doomed, outcome: 'failed', reason }
   }
-
-  /** Until when, or why, this version is locked; undefined if it is not, or if these credentials may not know. */
-  async #lockOf({ key, versionId }: Doomed): Promise<string | undefined> {
-    const { client, bucket, base, clock } = this.#context
-    const target = { Bucket: bucket, Key: base + key, VersionId: versionId }
-    const head: Partial<HeadObjectCommandOutput> = await client.send(new HeadObjectCommand(target)).catch(() => ({}))
-    const until = head.ObjectLockRetainUntilDate
-    if (until && until > clock.now()) return `locked until ${until.toISOString()}`
-    if (head.ObjectLockLegalHoldStatus === 'ON') return 'under a legal hold'
-    return undefined
-  }
-}
-
-async function mapConcurrently<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = new Array(items.length)
-  const queue = items.entries()
-  const lane = async () => {
-    for (const [index, item] of queue) results[index] = await work(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(CONCURRENT_SINGLES, items.length) }, lane))
-  return results
 }

@@ -15,9 +15,11 @@ import { createS3Client, type S3ClientOptions, type S3Context } from './s3-clien
 import { S3Deleter } from './s3-delete.ts'
 import { downloadObject } from './s3-download.ts'
 import { explainS3Error, isMissingObject, isNotImplemented, type S3Attempt } from './s3-errors.ts'
+import { S3Locks } from './s3-locks.ts'
 import { DEFAULT_PATIENCE } from './s3-retry.ts'
 import { uploadObject } from './s3-upload.ts'
-import type { Deletion, GetOptions, PutOptions, Storage, StoredObject } from './storage.ts'
+import { versionPages } from './s3-versions.ts'
+import type { Deletion, GetOptions, Lock, ObjectVersion, PutOptions, Storage, StoredObject } from './storage.ts'
 
 /**
  * Backup sets in an S3 bucket, AWS's or another's (`endpoint`). `patience` is for tests: how often and how long the
@@ -48,10 +50,12 @@ class S3Storage implements Storage {
   readonly canLock = true
   readonly #context: S3Context
   readonly #deleter: S3Deleter
+  readonly #locks: S3Locks
 
   constructor(context: S3Context) {
     this.#context = context
     this.#deleter = new S3Deleter(context)
+    this.#locks = new S3Locks(context)
     this.url = context.url
   }
 
@@ -102,6 +106,32 @@ class S3Storage implements Storage {
         if (key !== '' && !key.endsWith('/')) yield { key, bytes: Size, modified: LastModified }
       }
     }
+  }
+
+  async *versions(prefix: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<ObjectVersion> {
+    checkPrefix(prefix)
+    const { signal } = options
+    const attempt = { verb: 'list the versions in', permission: 's3:ListBucketVersions', signal }
+    const pages = versionPages(this.#context, prefix, signal)
+    let found = 0
+    for (;;) {
+      const { done, value: page } = await this.#explained(attempt, () => pages.next())
+      if (done) break
+      found += page?.length ?? 0
+      yield* page ?? []
+    }
+    // Also where a service answers the question for versions with something else.
+    if (found > 0) return
+    for await (const object of this.list(prefix, options)) yield { ...object, isLatest: true, isDeleteMarker: false }
+  }
+
+  async locks(
+    objects: readonly { key: string; versionId?: string }[],
+    options: { signal?: AbortSignal } = {},
+  ): Promise<readonly Lock[]> {
+    for (const { key } of objects) checkKey(key)
+    const attempt = { verb: 'look at', permission: 's3:GetObjectRetention', signal: options.signal }
+    return await this.#explained(attempt, () => this.#locks.of(objects, options.signal))
   }
 
   async folders(prefix: string): Promise<string[]> {

@@ -10,6 +10,17 @@ export interface StoredObject {
   versionId?: string
 }
 
+/**
+ * One version of an object, or a marker that hides the versions before it. `versionId` is undefined where the storage
+ * keeps no versions or does not list them; `null`, the text, is S3's name for what was written while it kept none.
+ */
+export interface ObjectVersion extends StoredObject {
+  /** What a reader without a version id gets; if that is a marker, there is nothing for him. */
+  isLatest: boolean
+  /** Of 0 bytes. */
+  isDeleteMarker: boolean
+}
+
 export interface PutOptions {
   /** An upper bound of the body's length: chooses part sizes so that the object fits in 1,000 parts. Default 1 GiB + 64 MiB. */
   maxBytes?: number
@@ -24,6 +35,14 @@ export interface GetOptions {
   /** First byte, 0-based. */
   start?: number
   signal?: AbortSignal
+}
+
+/** What keeps one version from being deleted. */
+export interface Lock {
+  key: string
+  versionId?: string
+  /** Until when; undefined: a legal hold, which somebody has to lift. */
+  until?: Date
 }
 
 /** What one deletion came to. `retained`: a lock refused it; that is no error. */
@@ -62,6 +81,21 @@ export interface Storage {
 
   /** All objects whose key begins with `prefix`, in byte order of keys, however many. `after` skips keys up to it. */
   list(prefix: string, options?: { after?: string; signal?: AbortSignal }): AsyncIterable<StoredObject>
+
+  /**
+   * Every version and delete marker of the objects whose key begins with `prefix`, in byte order of keys, the latest
+   * first; the objects as they are where the storage does not list versions. S3 wants s3:ListBucketVersions for it.
+   */
+  versions(prefix: string, options?: { signal?: AbortSignal }): AsyncIterable<ObjectVersion>
+
+  /**
+   * The locks that hold now on these versions (without an id: on the current one). One that the credentials may not
+   * see is missing: a deletion then still comes to `retained` or `failed`.
+   */
+  locks(
+    objects: readonly { key: string; versionId?: string }[],
+    options?: { signal?: AbortSignal },
+  ): Promise<readonly Lock[]>
 
   /** The names one level below `prefix` (which ends in `/` or is empty) that are folders, without a trailing `/`. */
   folders(prefix: string): Promise<string[]>

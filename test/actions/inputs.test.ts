@@ -93,6 +93,8 @@ test('the defaults are those that are documented', () => {
     maxPause: 600,
     lockWaitTimeout: 60,
     recipients: [],
+    retention: 'after-dump',
+    policy: { keepLast: 3, keepDaily: 30, keepWeekly: 0, keepMonthly: 0, keepPartial: 10 },
   })
   expect(readVerifyInputs(source({ storage: 'file:///var/backups' }))).toEqual({
     storage: 'file:///var/backups',
@@ -135,6 +137,12 @@ test('everything that can be said is understood', () => {
     'lock-wait-timeout': '1m30s',
     recipients: `# ops\n${RECIPIENT}\nage1${'p'.repeat(58)} # backup`.replace(' # backup', ''),
     'signing-key': ed25519.privateKey,
+    retention: 'plan',
+    'keep-last': '1',
+    'keep-daily': '0',
+    'keep-weekly': '8',
+    'keep-monthly': '12',
+    'keep-partial': '2',
     'lock-days': '30',
     'storage-class': 'STANDARD_IA',
   })
@@ -149,6 +157,8 @@ test('everything that can be said is understood', () => {
     maxPause: 0,
     lockWaitTimeout: 90,
     recipients: [RECIPIENT, `age1${'p'.repeat(58)}`],
+    retention: 'plan',
+    policy: { keepLast: 1, keepDaily: 0, keepWeekly: 8, keepMonthly: 12, keepPartial: 2 },
     lockDays: 30,
     storageClass: 'STANDARD_IA',
   })
@@ -201,6 +211,12 @@ test('all problems come at once, each with what is accepted and an example', () 
     'spool-limit': '1',
     'max-pause': 'ten',
     'lock-wait-timeout': '0s',
+    retention: 'on',
+    'keep-last': '0',
+    'keep-daily': '-1',
+    'keep-weekly': '1w',
+    'keep-monthly': '1e9',
+    'keep-partial': '0',
     'storage-class': 'a b',
     'lock-days': 'x',
   }

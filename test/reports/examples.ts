@@ -1,5 +1,5 @@
 import type { CheckResult } from '../../src/base/findings.ts'
-import type { DumpReport, RestoreTestReport, VerifyReport } from '../../src/reports/report.ts'
+import type { DumpReport, RestoreTestReport, RetentionRow, VerifyReport } from '../../src/reports/report.ts'
 
 /** Reports as the actions write them, for the renderers' tests. */
 
@@ -16,6 +16,16 @@ const BASE = {
 
 function check(id: string, title: string, summary: string, more: Partial<CheckResult> = {}): CheckResult {
   return { id, title, status: 'passed', summary, findings: [], seconds: 0.2, ...more }
+}
+
+function retentionRow(
+  id: string,
+  outcome: RetentionRow['outcome'],
+  reasons: string[],
+  more: Partial<RetentionRow> = {},
+): RetentionRow {
+  const takenAt = id.replace(/^(....)(..)(..)T(..)(..)(..)Z.*$/, '$1-$2-$3T$4:$5:$6.000Z')
+  return { id, takenAt, state: 'written', content: 'whole', bytes: 318_767_104, outcome, reasons, ...more }
 }
 
 export const passedDump: DumpReport = {
@@ -46,6 +56,22 @@ export const passedDump: DumpReport = {
   ],
   encryptedTo: 2,
   signed: true,
+  retention: {
+    mode: 'after-dump',
+    policy: { keepLast: 3, keepDaily: 30, keepWeekly: 0, keepMonthly: 0, keepPartial: 10 },
+    freedBytes: 318_767_104,
+    sets: [
+      retentionRow('20261122T021704Z-nightly-k3v9qa', 'kept', ['newest 3', 'daily of 2026-11-22']),
+      retentionRow('20261121T150211Z-before-release-p4xm2c', 'kept', ['newest 10 partial'], { content: 'schema' }),
+      retentionRow('20261101T021655Z-nightly-w8e2rt', 'kept', ['the newest proven backup'], { state: 'proven' }),
+      retentionRow('20261023T021702Z-nightly-b7n4ys', 'deleted', ['older than keep-last 3, keep-daily 30 reach']),
+      retentionRow('20261022T021701Z-nightly-h5d3fu', 'retained', [
+        'locked until 2026-12-22 02:17 UTC',
+        'older than keep-last 3, keep-daily 30 reach',
+      ]),
+      retentionRow('20261020T021701Z-nightly-c9k2ml', 'left alone', ['not signed'], { content: undefined, bytes: 0 }),
+    ],
+  },
   snapshotHeldSeconds: 243,
   pausedSeconds: 0,
   checks: [
@@ -66,6 +92,7 @@ export const passedDump: DumpReport = {
 export const failedDump: DumpReport = {
   ...passedDump,
   verdict: 'failed',
+  retention: undefined,
   backupId: undefined,
   takenAt: undefined,
   totals: undefined,

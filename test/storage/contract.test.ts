@@ -210,6 +210,21 @@ describe.each([
     expect(await storage.folders('nothing/')).toEqual([])
   })
 
+  test('without versions it lists the objects as they are, and nothing is locked', async () => {
+    for (const key of ['plain/b', 'plain/a/x', 'plain/b']) await storage.put(key, Buffer.from(key))
+    const found = await listed(storage.versions('plain/'))
+    expect(found).toMatchObject([
+      { key: 'plain/a/x', bytes: 9, isLatest: true, isDeleteMarker: false },
+      { key: 'plain/b', bytes: 7, isLatest: true, isDeleteMarker: false },
+    ])
+    expect(await listed(storage.versions('nothing/'))).toEqual([])
+    expect(await storage.locks(found)).toEqual([])
+    const signal = AbortSignal.abort(new Error('too late'))
+    await expect(listed(storage.versions('plain/', { signal }))).rejects.toThrow('too late')
+    expect((await storage.delete(found)).map(({ outcome }) => outcome)).toEqual(['deleted', 'deleted'])
+    expect(await listed(storage.versions('plain/'))).toEqual([])
+  })
+
   test('lists and deletes more than a thousand objects', async () => {
     const keys = Array.from({ length: 1_100 }, (_, index) => `many/${String(index).padStart(5, '0')}`)
     const queue = keys.values()
@@ -218,6 +233,7 @@ describe.each([
     }
     await Promise.all(Array.from({ length: 16 }, lane))
     expect((await listed(storage.list('many/'))).map((object) => object.key)).toEqual(keys)
+    expect((await listed(storage.versions('many/'))).map((object) => object.key)).toEqual(keys)
     const deletions = await storage.delete(keys.map((key) => ({ key })))
     expect(deletions).toHaveLength(1_100)
     expect(deletions.every((deletion) => deletion.outcome === 'deleted')).toBe(true)

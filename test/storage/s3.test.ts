@@ -6,6 +6,8 @@ import {
   GetObjectRetentionCommand,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
+  PutObjectLegalHoldCommand,
 } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { partSizeFor } from '../../src/storage/s3-upload.ts'
@@ -108,6 +110,86 @@ test('locks what it writes: a deletion by version comes to `retained`, alone and
     { key: 'free', outcome: 'deleted' },
   ])
   expect(await storage.read('small', { versionId: small.versionId })).toEqual(Buffer.from('x'))
+})
+
+test('lists every version and marker, the latest first, over pages that end between the versions of a key', async () => {
+  const { storage } = await opened({ versioning: true })
+  const puts = ['one', 'other'].flatMap((name) => Array.from({ length: 510 }, () => `v/${name}`)).values()
+  const lane = async () => {
+    for (const key of puts) await storage.put(key, Buffer.from('x'))
+  }
+  await Promise.all(Array.from({ length: 16 }, lane))
+  const last = await storage.put('v/other', Buffer.from('last'))
+  await storage.delete([{ key: 'v/one' }])
+  const found = await listed(storage.versions('v/'))
+  expect(found.map(({ key }) => key)).toEqual([...Array(511).fill('v/one'), ...Array(511).fill('v/other')])
+  expect(new Set(found.map(({ versionId }) => versionId)).size).toBe(1_022)
+  expect(found.filter(({ isLatest }) => isLatest)).toEqual([found[0], found[511]])
+  expect(found.filter(({ isDeleteMarker }) => isDeleteMarker)).toEqual([found[0]])
+  expect(found[511]).toMatchObject({ versionId: last.versionId, bytes: 4 })
+  expect((await listed(storage.list('v/'))).map(({ key }) => key)).toEqual(['v/other'])
+  await storage.delete(found)
+  expect(await listed(storage.versions('v/'))).toEqual([])
+})
+
+test('a version written before the bucket kept any is one like the others', async () => {
+  const { storage, bucket: Bucket } = await opened()
+  await storage.put('a', Buffer.from('before'))
+  const VersioningConfiguration = { Status: 'Enabled' } as const
+  await service.client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }))
+  await storage.put('a', Buffer.from('after'))
+  const found = await listed(storage.versions('a'))
+  expect(found.map(({ versionId }) => versionId)).toEqual([expect.stringMatching(/.{8}/), 'null'])
+  expect(await storage.read('a', { versionId: 'null' })).toEqual(Buffer.from('before'))
+  await storage.delete(found)
+  expect(await listed(storage.versions('a'))).toEqual([])
+})
+
+test('lists plainly where the service knows no versions, and tells which permission is missing', async () => {
+  const unknown = [
+    { answer: 501, body: '<Error><Code>NotImplemented</Code><Message>no</Message></Error>' },
+    // As if `versions` had not been asked for.
+    { answer: 200, body: '<ListBucketResult><Name>b</Name><Contents><Key>a</Key></Contents></ListBucketResult>' },
+  ]
+  for (const fault of unknown) {
+    const { storage } = await behind(({ path }) => (/[?&]versions\b/.test(path) ? fault : undefined))
+    await storage.put('a', Buffer.from('x'))
+    const found = await listed(storage.versions(''))
+    expect(found).toMatchObject([{ key: 'a', bytes: 1, isLatest: true, isDeleteMarker: false }])
+    expect(await storage.delete(found)).toMatchObject([{ outcome: 'deleted' }])
+  }
+  const body = '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+  const { storage, bucket } = await behind(({ path }) =>
+    /[?&]versions\b/.test(path) ? { answer: 403, body } : undefined,
+  )
+  await expect(listed(storage.versions(''))).rejects.toMatchObject({
+    code: 'storage-access-denied',
+    remedy: `Allow s3:ListBucketVersions on arn:aws:s3:::${bucket} for these credentials.`,
+  })
+})
+
+test('tells which versions are locked, and until when; in a bucket without Object Lock it looks at none', async () => {
+  const { storage, bucket: Bucket } = await opened({ objectLock: true })
+  const lockUntil = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000)
+  const { key, versionId } = await storage.put('locked', Buffer.from('x'), { lockUntil })
+  const held = await storage.put('held', Buffer.from('x'))
+  const free = await storage.put('free', Buffer.from('x'))
+  const hold = async (Status: 'ON' | 'OFF') => {
+    const target = { Bucket, Key: 'backups/pg/held', VersionId: held.versionId, LegalHold: { Status } }
+    await service.client.send(new PutObjectLegalHoldCommand(target))
+  }
+  await hold('ON')
+  const { key: heldKey, versionId: heldId } = held
+  expect(await storage.locks([free, { key, versionId }, held])).toEqual([
+    { key, versionId, until: lockUntil },
+    { key: heldKey, versionId: heldId },
+  ])
+  await hold('OFF')
+  expect(await storage.locks([held])).toEqual([])
+  const unlocked = await behind(() => undefined, { versioning: true })
+  const written = await unlocked.storage.put('a', Buffer.from('x'))
+  expect(await unlocked.storage.locks([written])).toEqual([])
+  expect(unlocked.loopback.seen.filter(({ method }) => method === 'HEAD')).toEqual([])
 })
 
 test.each([1_000, 9 * MIB])(

@@ -1,0 +1,90 @@
+import { createPrivateKey } from 'node:crypto'
+import { ListObjectVersionsCommand } from '@aws-sdk/client-s3'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { DumpReport } from '../../src/reports/report.ts'
+import { keyPair, testRestore, writeSet } from '../backup-set/retiring.ts'
+import { availableMajors } from '../support/postgres.ts'
+import { expectExit, Lab, reportOf, type TestStorage } from './support.ts'
+
+const lab = new Lab()
+let url: string
+beforeAll(async () => {
+  const server = await lab.server(availableMajors().at(-1) ?? 0)
+  url = await server.createDatabase('app')
+  await server.psql('app', 'create table a as select id from generate_series(1, 10) id')
+})
+afterAll(() => lab.close())
+
+function daysAgo(days: number): Date {
+  return new Date(Date.now() - days * 86_400_000)
+}
+
+async function dump(storage: TestStorage, inputs: Record<string, string>) {
+  const result = await lab.run('action-dump', storage, { 'database-url': url, database: 'shop', ...inputs })
+  expectExit(result, 0)
+  const report = await reportOf<DumpReport>(result)
+  const outcomes = Object.fromEntries(report.retention?.sets.map(({ id, outcome }) => [id, outcome]) ?? [])
+  return { ...result, report, outcomes, written: result.outputs['backup-id'] ?? '' }
+}
+
+test('a plan says what would go and why, and the next dump does it', async () => {
+  const storage = await lab.storage('directory')
+  const oldest = await writeSet(storage.storage, daysAgo(50))
+  const proven = await writeSet(storage.storage, daysAgo(40))
+  await testRestore(storage.storage, proven, 'passed', daysAgo(39))
+  const before = await storage.keys()
+  const counts = { 'keep-last': '1', 'keep-daily': '0' }
+  const planned = await dump(storage, { ...counts, retention: 'plan' })
+  const kept = { [planned.written]: 'kept', [proven.id]: 'kept' }
+  expect(planned.outcomes).toEqual({ ...kept, [oldest.id]: 'would be deleted' })
+  expect(await storage.keys()).toEqual(expect.arrayContaining(before))
+  const why = 'older than keep-last 1 reach'
+  expect(planned.log.join('\n')).toMatch(new RegExp(`would delete ${oldest.id} \\(.*\\): ${why}`))
+  expect(planned.summary).toContain('a plan only: would keep 2 backups, delete 1')
+  expect(planned.summary).toContain(`| would be deleted | ${why} |`)
+  expect(planned.report.findings).toMatchObject([{ severity: 'warning', message: expect.stringContaining(proven.id) }])
+
+  const off = await dump(storage, { ...counts, retention: 'off' })
+  expect(off.report.retention).toBeUndefined()
+  const done = await dump(storage, counts)
+  expect(done.outcomes).toEqual({
+    [done.written]: 'kept',
+    [off.written]: 'deleted',
+    [planned.written]: 'deleted',
+    [proven.id]: 'kept',
+    [oldest.id]: 'deleted',
+  })
+  expect(done.summary).toContain('keeps 2 backups, deleted 3')
+  expect(await storage.keys('shop/heads/')).toEqual([proven.id, done.written].map((id) => `shop/heads/${id}.json`))
+  expect(await storage.storage.folders('shop/sets/')).toEqual([proven.id, done.written])
+}, 120_000)
+
+test('in a bucket with versions and locks: what is signed and free goes for good, the rest stays and is told', async () => {
+  const storage = await lab.storage('s3', { objectLock: true })
+  const { privateKey } = await lab.signingKeys()
+  const signedBy = createPrivateKey(privateKey)
+  const locked = await writeSet(storage.storage, daysAgo(20), { signedBy, lockUntil: daysAgo(-1) })
+  const free = await writeSet(storage.storage, daysAgo(10), { signedBy })
+  const foreign = await writeSet(storage.storage, daysAgo(5), { signedBy: keyPair().privateKey })
+  const { report, outcomes, written } = await dump(storage, {
+    'signing-key': privateKey,
+    'keep-last': '1',
+    'keep-daily': '0',
+    'lock-days': '2',
+  })
+  expect(outcomes).toEqual({
+    [written]: 'kept',
+    [foreign.id]: 'left alone',
+    [free.id]: 'deleted',
+    [locked.id]: 'retained',
+  })
+  expect(report.findings.map(({ severity, message }) => [severity, message])).toEqual([
+    ['note', expect.stringMatching(/^1 backup would go, but cannot yet: locked until /)],
+    ['note', expect.stringContaining('left 1 backup alone, neither counted nor deleted: 1 not signed with this key')],
+  ])
+  const { client } = await lab.s3()
+  const { Versions = [], DeleteMarkers } = await client.send(new ListObjectVersionsCommand({ Bucket: storage.bucket }))
+  expect(DeleteMarkers ?? []).toEqual([])
+  expect(Versions.filter(({ Key = '' }) => Key.includes(free.id))).toEqual([])
+  expect(Versions.filter(({ Key = '' }) => Key.includes(locked.id))).toHaveLength(5)
+}, 120_000)
