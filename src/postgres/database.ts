@@ -27,6 +27,8 @@ export interface ConnectOptions {
    * streams, whose bytes must be what pg_dump gets.
    */
   encoding?: 'utf8' | 'server'
+  /** False: the session that an application gets, by the settings of the server, the database and the role. Default true. */
+  pinned?: boolean
 }
 
 /** One reachable server and database: its clients and its tools go the same way, with the same pins. */
@@ -43,7 +45,7 @@ export interface Database {
   /** The encoding of the settings' database: UTF8. */
   readonly serverEncoding: string
   readonly encrypted: boolean
-  /** A connected client with the pins. Whoever asked for it ends it; `close()` ends what is left. */
+  /** A connected client, with the pins. Whoever asked for it ends it; `close()` ends what is left. */
   connect(purpose: string, options?: ConnectOptions): Promise<Client>
   /** The complete environment for a PostgreSQL tool; see also TOOL_CONNINFO. */
   toolEnvironment(options?: { database?: string }): Promise<Record<string, string>>
@@ -128,7 +130,7 @@ class PostgresDatabase implements Database {
     this.#encodings.set(settings.database, facts.encoding)
   }
 
-  async connect(purpose: string, { database, encoding }: ConnectOptions = {}): Promise<Client> {
+  async connect(purpose: string, { database, encoding, pinned = true }: ConnectOptions = {}): Promise<Client> {
     const { settings, target, root, options } = this.#opened
     const name = database ?? settings.database
     const session = {
@@ -139,7 +141,7 @@ class PostgresDatabase implements Database {
     try {
       const client = await connectOnce(settings, target, session, root, options.signal)
       this.#keep(client, purpose)
-      await client.query(pinStatement(this.serverVersion))
+      if (pinned) await client.query(pinStatement(this.serverVersion))
       await this.#askToBeMissed(client)
       if (encoding === 'server') {
         await client.query(`SET client_encoding TO ${pg.escapeLiteral(await this.#encodingOf(name, client))}`)
