@@ -31,6 +31,13 @@ export interface ConnectOptions {
   pinned?: boolean
 }
 
+export interface ToolOptions {
+  /** Another database of the same server. */
+  database?: string
+  /** `own`: what the role and the database say, for pg_dump to look up names in. Default `pinned`. */
+  searchPath?: 'pinned' | 'own'
+}
+
 /** One reachable server and database: its clients and its tools go the same way, with the same pins. */
 export interface Database {
   readonly settings: ConnectionSettings
@@ -48,7 +55,7 @@ export interface Database {
   /** A connected client, with the pins. Whoever asked for it ends it; `close()` ends what is left. */
   connect(purpose: string, options?: ConnectOptions): Promise<Client>
   /** The complete environment for a PostgreSQL tool; see also TOOL_CONNINFO. */
-  toolEnvironment(options?: { database?: string }): Promise<Record<string, string>>
+  toolEnvironment(options?: ToolOptions): Promise<Record<string, string>>
   close(): Promise<void>
 }
 
@@ -164,7 +171,7 @@ class PostgresDatabase implements Database {
     })
   }
 
-  async toolEnvironment({ database }: { database?: string } = {}): Promise<Record<string, string>> {
+  async toolEnvironment({ database, searchPath = 'pinned' }: ToolOptions = {}): Promise<Record<string, string>> {
     const { settings, target, root, facts, options } = this.#opened
     const name = database ?? settings.database
     this.#passfile ??= this.#writePassfile()
@@ -177,6 +184,7 @@ class PostgresDatabase implements Database {
       rootFile: root,
       passfile: await this.#passfile,
       acceptsOptions: facts.acceptsOptions,
+      searchPath,
       env: options.env,
       temp: options.temp,
     })
