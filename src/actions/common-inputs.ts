@@ -2,6 +2,9 @@ import type { KeyObject } from 'node:crypto'
 import type { SetChoice } from '../backup-set/find.ts'
 import { parseSetId } from '../backup-set/layout.ts'
 import { parseVerifyKeys } from '../backup-set/signature.ts'
+import { parseStorageUrl } from '../storage/location.ts'
+import { assertS3Settings } from '../storage/s3-settings.ts'
+import { parseIdentities } from '../streams/age.ts'
 import { type InputReader, linesOf, type Shape } from './inputs.ts'
 
 /** Where the backups are; every action asks for it. */
@@ -30,12 +33,19 @@ const DATABASE_NAME: Shape = {
   accepted: 'letters, digits and . _ - (at most 100, the first no . or -), such as shop-production',
 }
 
-/** Reads `storage`, `database` and `s3-endpoint`. */
-export function readStorageInputs(inputs: InputReader): StorageInputs {
+/** Reads `storage`, `database` and `s3-endpoint`; with `env` also what S3 needs besides. */
+export function readStorageInputs(inputs: InputReader, env?: NodeJS.ProcessEnv): StorageInputs {
   const database = inputs.optional('database', DATABASE_NAME)
   const s3Endpoint = readEndpoint(inputs)
+  const storage = readStorage(inputs)
+  if (storage.startsWith('file:') && s3Endpoint !== undefined) {
+    inputs.reject('s3-endpoint', 'needs a storage on S3', 'nothing, or a storage of the form s3://bucket')
+  }
+  if (storage.startsWith('s3:') && s3Endpoint === undefined && env !== undefined) {
+    inputs.examine(() => assertS3Settings(env), 'the region of the bucket, such as eu-central-1')
+  }
   return {
-    storage: readStorage(inputs),
+    storage,
     ...(database !== undefined && { database }),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
   }
@@ -44,10 +54,10 @@ export function readStorageInputs(inputs: InputReader): StorageInputs {
 /** Reads `backup`, `identity` and `verify-key`. */
 export function readBackupInputs(inputs: InputReader): BackupInputs {
   const identity = inputs.secretText('identity')
-  // The key's checksum is checked where it is used; this catches what is no key at all, with everything else.
-  if (identity !== undefined && !looksLikeIdentities(identity)) {
-    inputs.reject('identity', 'is not an age identity', 'the text of an age key file: AGE-SECRET-KEY-1… lines')
-  }
+  const accepted = 'the text of an age key file: AGE-SECRET-KEY-1… lines'
+  // What looks like one has a checksum, which takes age's library.
+  if (identity !== undefined && looksLikeIdentities(identity)) inputs.examine(() => parseIdentities(identity), accepted)
+  else if (identity !== undefined) inputs.reject('identity', 'is not an age identity', accepted)
   return {
     backup: readBackup(inputs),
     ...(identity !== undefined && { identity }),
@@ -63,6 +73,7 @@ function readStorage(inputs: InputReader): string {
     // Perhaps credentials: nothing of it is shown.
     inputs.reject('storage', 'holds credentials or options', `${STORAGE_ACCEPTED}; credentials in the AWS_* variables`)
   } else if (!isStorageUrl(value)) inputs.reject('storage', 'is not a storage URL', STORAGE_ACCEPTED, value)
+  else inputs.examine(() => parseStorageUrl(value), STORAGE_ACCEPTED)
   return (value ?? '').replace(/\/+$/, '')
 }
 
@@ -78,8 +89,8 @@ function readEndpoint(inputs: InputReader): string | undefined {
   if (value === undefined) return undefined
   const accepted = 'the URL of an S3 service, such as https://s3.example.org'
   const url = URL.canParse(value) ? new URL(value) : undefined
-  if (url && (url.username !== '' || url.password !== '' || url.search !== '')) {
-    inputs.reject('s3-endpoint', 'holds credentials or options', `${accepted}; credentials in the AWS_* variables`)
+  if (url && (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')) {
+    inputs.reject('s3-endpoint', 'holds more than an address', `${accepted}; credentials in the AWS_* variables`)
   } else if (!url || !['http:', 'https:'].includes(url.protocol)) {
     inputs.reject('s3-endpoint', 'is not a web address', accepted, value.includes('@') ? undefined : value)
   }

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { RetentionPolicy } from '../backup-set/retention.ts'
 import { parseSigningKey } from '../backup-set/signature.ts'
 import { parseConnection } from '../postgres/connection.ts'
+import { parseRecipients } from '../streams/age.ts'
 import { readStorageInputs, type StorageInputs } from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 
@@ -47,12 +48,12 @@ const MOST_KEPT = 100_000
 
 /**
  * Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`.
- * With `env` the connection is read too, as it will be read again to be used.
+ * With `env` the connection is read too, as it will be read again to be used, and what S3 needs besides.
  */
-export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.ProcessEnv): DumpInputs {
+export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.ProcessEnv): Promise<DumpInputs> {
   return readInputs(source, (inputs) => {
     const values: DumpInputs = {
-      ...readStorageInputs(inputs),
+      ...readStorageInputs(inputs, env),
       ...readConnectionInputs(inputs, env),
       label: inputs.optional('label', LABEL) ?? 'manual',
       content: inputs.oneOf('content', ['all', 'schema', 'data'], 'all'),
@@ -70,12 +71,10 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
       policy: readPolicy(inputs),
       ...readKeeping(inputs),
     }
-    if (values.lockDays !== undefined && values.storage.startsWith('file:')) {
-      inputs.reject(
-        'lock-days',
-        'needs a storage that can lock objects',
-        'nothing, or a storage of the form s3://bucket',
-      )
+    if (values.storage.startsWith('file:')) {
+      const accepted = 'nothing, or a storage of the form s3://bucket'
+      if (values.lockDays !== undefined) inputs.reject('lock-days', 'needs a storage that can lock objects', accepted)
+      if (values.storageClass !== undefined) inputs.reject('storage-class', 'needs a storage that has any', accepted)
     }
     return values
   })
@@ -112,7 +111,7 @@ function readRecipients(inputs: InputReader): string[] {
     )
   } else if (recipients.some((recipient) => !/^age1[a-z0-9]{20,}$/.test(recipient))) {
     inputs.reject('recipients', 'holds something that is not an age public key', accepted)
-  }
+  } else if (recipients.length > 0) inputs.examine(() => parseRecipients(recipients.join('\n')), accepted)
   return [...new Set(recipients)]
 }
 

@@ -12,7 +12,6 @@ import { connectionSecrets, parseConnection } from '../postgres/connection.ts'
 import { type Database, openDatabase } from '../postgres/database.ts'
 import { findTools } from '../postgres/tools.ts'
 import type { DumpReport } from '../reports/report.ts'
-import { parseRecipients } from '../streams/age.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
 import { retain } from './retain.ts'
 import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
@@ -32,12 +31,10 @@ function emptyReport(runner: Runner): DumpReport {
 }
 
 async function dump(runner: Runner, report: DumpReport): Promise<void> {
-  const inputs = readDumpInputs(runner, availableParallelism(), process.env)
+  const inputs = await readDumpInputs(runner, availableParallelism(), process.env)
   const { log, signal, temp } = runner
   const stage = stageRunner(runner, report.stages, systemClock)
   Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
-  // Checked before anything is connected to: a typo in a recipient must not cost a night.
-  const recipients = await parseRecipients(inputs.recipients.join('\n'))
   const storage = await openStorageOf(runner, inputs, report)
   const { source, secrets } = await stage('connect', 'Connect', () => connect(runner, inputs))
   try {
@@ -62,7 +59,6 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
       tools,
       temp,
       database: report.database,
-      recipients,
       lifeboatVersion: VERSION,
       secrets,
       clock: systemClock,
@@ -103,12 +99,13 @@ function databaseName(inputs: DumpInputs, source: Database): string {
 }
 
 function optionsOf(inputs: DumpInputs) {
-  const { label, jobs, compressionLevel, signingKey, lockDays, storageClass } = inputs
+  const { label, jobs, compressionLevel, recipients, signingKey, lockDays, storageClass } = inputs
   const { content, tables, excludeTables, excludeTableData } = inputs
   return {
     label,
     jobs,
     compressionLevel,
+    recipients,
     selection: { content, tables, excludeTables, excludeTableData },
     spoolLimitBytes: inputs.spoolLimit,
     maxPauseSeconds: inputs.maxPause,

@@ -21,9 +21,10 @@ export interface Shape {
  * Reads all inputs of an action. `read` asks for every one of them; only then are the problems thrown, all in one
  * InputError, so that nobody has to mend one input per run.
  */
-export function readInputs<T>(source: InputSource, read: (inputs: InputReader) => T): T {
+export async function readInputs<T>(source: InputSource, read: (inputs: InputReader) => T): Promise<T> {
   const reader = new InputReader(source)
   const values = read(reader)
+  await reader.settled()
   if (reader.problems.length > 0) throw new InputError(reader.problems)
   return values
 }
@@ -35,9 +36,15 @@ export function readInputs<T>(source: InputSource, read: (inputs: InputReader) =
 export class InputReader {
   readonly problems: InputProblem[] = []
   readonly #source: InputSource
+  readonly #examinations: Promise<void>[] = []
 
   constructor(source: InputSource) {
     this.#source = source
+  }
+
+  /** Resolves when everything that is being examined has come to its end. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#examinations)
   }
 
   /** Notes a problem. `given` is left out for whatever may be secret. */
@@ -135,14 +142,21 @@ export class InputReader {
     return value
   }
 
-  /** Notes the expected failure that `work` ends with; its message begins with the name of what is wrong. */
+  /**
+   * Notes the expected failure that `work` ends with, at once or, where it takes a library to be loaded, before `settled`
+   * resolves; its message begins with the name of what is wrong.
+   */
   examine(work: () => unknown, accepted: string): void {
-    try {
-      work()
-    } catch (error) {
+    const note = (error: unknown) => {
       if (!(error instanceof LifeboatError)) throw error
       const [input = '', ...problem] = error.message.split(' ')
       this.problems.push({ input, problem: problem.join(' '), accepted, remedy: error.remedy })
+    }
+    try {
+      const result = work()
+      if (result instanceof Promise) this.#examinations.push(result.then(() => undefined, note))
+    } catch (error) {
+      note(error)
     }
   }
 

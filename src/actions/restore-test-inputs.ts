@@ -18,12 +18,19 @@ export interface RestoreTestInputs extends StorageInputs, BackupInputs {
   readonly rpoTarget: number
 }
 
-/** Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of `jobs`. */
-export function readRestoreTestInputs(source: InputSource, cores: number): RestoreTestInputs {
+/**
+ * Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of
+ * `jobs`; `env`: what S3 needs besides.
+ */
+export function readRestoreTestInputs(
+  source: InputSource,
+  cores: number,
+  env?: NodeJS.ProcessEnv,
+): Promise<RestoreTestInputs> {
   return readInputs(source, (inputs) => {
     const command = inputs.optional('command')
     return {
-      ...readStorageInputs(inputs),
+      ...readStorageInputs(inputs, env),
       ...readBackupInputs(inputs),
       jobs: inputs.integer('jobs', 1, 64) ?? Math.min(64, Math.max(1, cores)),
       assertions: readAssertions(inputs),

@@ -60,7 +60,7 @@ class RestoreTest {
   }
 
   async run(): Promise<void> {
-    const inputs = readRestoreTestInputs(this.#runner, availableParallelism())
+    const inputs = await readRestoreTestInputs(this.#runner, availableParallelism(), process.env)
     Object.assign(this.report, { rtoTarget: inputs.rtoTarget, rpoTarget: inputs.rpoTarget })
     const storage = await openStorageOf(this.#runner, inputs, this.report)
     try {

@@ -10,11 +10,11 @@ export interface VerifyInputs extends StorageInputs, BackupInputs {
   readonly maxRestoreTestAge: number
 }
 
-/** Reads the inputs of action-verify; all that is wrong with them is in one InputError. */
-export function readVerifyInputs(source: InputSource): VerifyInputs {
+/** Reads the inputs of action-verify; all that is wrong with them is in one InputError. `env`: what S3 needs besides. */
+export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): Promise<VerifyInputs> {
   return readInputs(source, (inputs) => {
     const values: VerifyInputs = {
-      ...readStorageInputs(inputs),
+      ...readStorageInputs(inputs, env),
       ...readBackupInputs(inputs),
       mode: inputs.oneOf('mode', ['smoke', 'integrity'], 'smoke'),
       maxAge: inputs.duration('max-age', '30h'),

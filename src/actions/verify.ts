@@ -20,7 +20,7 @@ import { openStorageOf, reporting, startReport } from './session.ts'
 import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
 
 async function verify(runner: Runner, report: VerifyReport): Promise<void> {
-  const inputs = readVerifyInputs(runner)
+  const inputs = await readVerifyInputs(runner, process.env)
   report.mode = inputs.mode
   const identities = inputs.identity === undefined ? [] : await parseIdentities(inputs.identity)
   const storage = await openStorageOf(runner, inputs, report)

@@ -2,18 +2,20 @@ import type { Contents } from '../backup-set/documents.ts'
 import { LifeboatError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Inventory } from '../postgres/inventory.ts'
+import { isAmong } from '../postgres/table-choice.ts'
 import { sequenceSets, type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { DumpedDatabase } from './dump-run.ts'
 import { isDumped } from './snapshot.ts'
 
 /**
  * Which tables with rows and which values of sequences the dump leaves out, and why. What is left out without a reason
- * ends the dump.
+ * ends the dump, and so does what is in it without having been locked. `read`: OIDs of the tables whose rows were asked
+ * for; undefined: all.
  */
 export function findExcluded(
   inventory: Inventory,
   dumped: DumpedDatabase,
-  options: { partial: boolean; standby: boolean },
+  options: { partial: boolean; standby: boolean; read?: ReadonlySet<number> | undefined },
 ): Contents['excluded'] {
   // By OID, since the archive has the names in the server's encoding, which may be neither UTF-8 nor Latin 1.
   const inDump = new Set(tableDataEntries(dumped.toc).map(({ oid }) => oid))
@@ -21,8 +23,11 @@ export function findExcluded(
   for (const table of inventory.tables) {
     const { schema, name } = table
     if (table.kind === 'f') excluded.push({ schema, name, reason: 'a foreign table: its rows are on another server' })
-    if (table.kind !== 'r' || !isDumped(table) || inDump.has(table.oid)) continue
-    if (options.partial) excluded.push({ schema, name, reason: 'not selected' })
+    if (table.kind !== 'r' || !isDumped(table)) continue
+    const isAsked = isAmong(options.read, table)
+    if (inDump.has(table.oid)) {
+      if (!isAsked) throw notAskedFor(table.identity)
+    } else if (!isAsked) excluded.push({ schema, name, reason: 'not selected' })
     else if (options.standby && table.persistence === 'u') {
       excluded.push({ schema, name, reason: 'unlogged: a standby has no rows of it' })
     } else throw incomplete(`the table ${table.identity}`)
@@ -62,6 +67,14 @@ function sequencesSet(toc: Toc): Set<number | string> {
     }
   }
   return found
+}
+
+function notAskedFor(identity: string): LifeboatError {
+  return new LifeboatError(
+    'incomplete-dump',
+    `pg_dump understood the patterns otherwise: its archive holds ${identity}, which was not locked`,
+    'Nothing was published. Write the patterns as schema.table, and please report this with the versions of server and pg_dump.',
+  )
 }
 
 function incomplete(what: string): LifeboatError {

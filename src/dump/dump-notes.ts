@@ -3,6 +3,7 @@ import type { Finding } from '../base/findings.ts'
 import type { Unseen } from '../postgres/unseen.ts'
 import type { DumpedDatabase } from './dump-run.ts'
 import type { Selection } from './pg-dump.ts'
+import type { Foreseen } from './preflight.ts'
 import type { RolesSource } from './roles-source.ts'
 
 /** What the set does not have, or has only in part, although the dump went well. */
@@ -26,8 +27,20 @@ export function notesOn(contents: Contents, dumped: DumpedDatabase, roles: Roles
   return findings
 }
 
+/** What could be told before the dump began. */
+export function foreseenFindings({ unseen, idle }: Foreseen, selection: Selection): Finding[] {
+  const findings = idle.map(
+    ({ input, pattern }): Finding => ({
+      severity: 'warning',
+      message: `${input}: the pattern ${pattern} matches nothing in this database`,
+      remedy: 'Correct it: schema.table, with * and ? as wildcards; what needs upper case, in double quotes.',
+    }),
+  )
+  return [...findings, ...unseenFindings(unseen, selection)]
+}
+
 /** What pg_dump leaves out for this role, as far as it is asked for at all. */
-export function unseenFindings(unseen: readonly Unseen[], { content, tables }: Selection): Finding[] {
+function unseenFindings(unseen: readonly Unseen[], { content, tables }: Selection): Finding[] {
   if (content === 'data' || tables.length > 0) return []
   const namesOf = (kind: Unseen['kind']) => unseen.filter((one) => one.kind === kind).map(({ identity }) => identity)
   const subscriptions = namesOf('subscription')

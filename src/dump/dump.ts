@@ -8,12 +8,13 @@ import type { Meter } from '../base/progress.ts'
 import type { Database } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { SESSION_PINS } from '../postgres/pins.ts'
+import { isAmong } from '../postgres/table-choice.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import type { Storage } from '../storage/storage.ts'
 import { addFingerprints } from '../streams/fingerprint.ts'
 import { findExcluded } from './completeness.ts'
 import { DatabaseSource } from './database-source.ts'
-import { notesOn, unseenFindings } from './dump-notes.ts'
+import { foreseenFindings, notesOn } from './dump-notes.ts'
 import type { DumpedDatabase } from './dump-run.ts'
 import { givingWayOnce, withLocks } from './give-way.ts'
 import type { Selection } from './pg-dump.ts'
@@ -21,7 +22,7 @@ import { assertReadable } from './preflight.ts'
 import { publishSet } from './publish.ts'
 import { RolesSource } from './roles-source.ts'
 import { SetWriter } from './set-writer.ts'
-import { type HeldSnapshot, holdSnapshot, isDumped } from './snapshot.ts'
+import { type HeldSnapshot, holdSnapshot } from './snapshot.ts'
 import { sweepLeftOvers } from './sweep.ts'
 
 export interface DumpOptions {
@@ -68,15 +69,18 @@ export interface DumpResult {
 export async function dumpDatabase(options: DumpOptions): Promise<DumpResult> {
   const { stage, source, clock, log, signal } = options
   const began = clock.now().getTime()
-  const unseen = await stage('preflight', 'Preflight: what the role can read', () => assertReadable(source))
+  const { selection } = options
+  const foreseen = await stage('preflight', 'Preflight: what the role can read', () =>
+    assertReadable(source, selection),
+  )
   const { value, findings } = await givingWayOnce(() => attempt(options, began), log, signal)
-  return { ...value, findings: [...findings, ...unseenFindings(unseen, options.selection), ...value.findings] }
+  return { ...value, findings: [...findings, ...foreseenFindings(foreseen, selection), ...value.findings] }
 }
 
 async function attempt(options: DumpOptions, began: number): Promise<DumpResult> {
-  const { stage, source, clock, lockWaitSeconds, signal } = options
+  const { stage, source, selection, clock, lockWaitSeconds, signal } = options
   const snapshot = await stage('snapshot', 'Locks and snapshot', () =>
-    holdSnapshot({ database: source, lockWaitSeconds, clock, signal }),
+    holdSnapshot({ database: source, patterns: selection, lockWaitSeconds, clock, signal }),
   )
   try {
     return await dumpSnapshot(options, snapshot, began)
@@ -104,7 +108,7 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
     ...(options.storageClass === undefined ? {} : { storageClass: options.storageClass }),
   })
   const sources = await stage('dump', 'Dump, seal and store', async (meter) => {
-    log.info(`set ${id}: ${snapshot.inventory.tables.filter(isDumped).length} tables to lock and read`)
+    log.info(`set ${id}: ${snapshot.tables.length} tables to lock and read`)
     meter.expect(estimateBytes(snapshot, options.selection), 'about')
     const sources = sourcesOf(options, snapshot, signal, meter)
     await sources.database.pour(writer.store)
@@ -145,7 +149,7 @@ function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSi
     selection,
     limitBytes: options.spoolLimitBytes,
     maxPauseSeconds: options.maxPauseSeconds,
-    largestTablesBytes: largestTablesBytes(inventory, jobs),
+    largestTablesBytes: largestTablesBytes(snapshot, jobs),
     secrets,
     clock,
     log,
@@ -156,26 +160,28 @@ function sourcesOf(options: DumpOptions, snapshot: HeldSnapshot, signal: AbortSi
   return { database, roles }
 }
 
-function largestTablesBytes(inventory: Inventory, jobs: number): number {
-  const sizes = inventory.tables.filter(isDumped).map(({ bytes }) => bytes)
+function largestTablesBytes({ tables, choice }: HeldSnapshot, jobs: number): number {
+  const sizes = tables.filter((table) => isAmong(choice.read, table)).map(({ bytes }) => bytes)
   const largest = sizes.sort((a, b) => b - a).slice(0, jobs)
   return largest.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 /**
  * About how much pg_dump will write: what its tables and large objects take on the server, which may be half or twice
- * their text. 0: it cannot be said, for what the patterns of a selection leave out is known to pg_dump alone.
+ * their text. 0: it cannot be said.
  */
-function estimateBytes({ inventory, largeObjectBytes }: HeldSnapshot, selection: Selection): number {
-  if (setContent(selection) !== 'whole' && setContent(selection) !== 'data') return 0
-  if (inventory.largeObjects > 0 && largeObjectBytes === 0) return 0
-  const objects = inventory.largeObjects > 0 ? largeObjectBytes : 0
-  return inventory.tables.filter(isDumped).reduce((sum, { bytes }) => sum + bytes, objects)
+function estimateBytes(snapshot: HeldSnapshot, { content, tables }: Selection): number {
+  if (content === 'schema') return 0
+  const { inventory, largeObjectBytes } = snapshot
+  const hasObjects = inventory.largeObjects > 0 && tables.length === 0
+  if (hasObjects && largeObjectBytes === 0) return 0
+  return largestTablesBytes(snapshot, Number.POSITIVE_INFINITY) + (hasObjects ? largeObjectBytes : 0)
 }
 
 function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, dumped: DumpedDatabase): Contents {
-  const { inventory, standby } = snapshot
+  const { inventory, standby, choice } = snapshot
   const partial = setContent(options.selection) !== 'whole'
+  const read = options.selection.content === 'schema' ? new Set<number>() : choice.read
   return {
     kind: 'pg-lifeboat contents',
     format: 1,
@@ -184,7 +190,7 @@ function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, du
     files: dumped.files,
     tables: dumped.tables,
     largeObjects: dumped.largeObjects,
-    excluded: findExcluded(inventory, dumped, { partial, standby }),
+    excluded: findExcluded(inventory, dumped, { partial, standby, read }),
     pins: SESSION_PINS.map(([name, value]) => [name, value]),
     databaseFacts: databaseFactsOf(inventory),
     roles: inventory.roles,

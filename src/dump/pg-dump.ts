@@ -2,16 +2,14 @@ import { LifeboatError } from '../base/errors.ts'
 import type { Database } from '../postgres/database.ts'
 import { ProcessGroup, type ToolEnd } from '../postgres/process-group.ts'
 import { scrub } from '../postgres/scrub.ts'
+import type { TablePatterns } from '../postgres/table-choice.ts'
 import { TOOL_CONNINFO } from '../postgres/tool-environment.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import { diagnose } from './diagnoses.ts'
 
-/** What of the database goes into the set. Lists are patterns as pg_dump takes them. */
-export interface Selection {
+/** What of the database goes into the set. */
+export interface Selection extends TablePatterns {
   content: 'all' | 'schema' | 'data'
-  tables: readonly string[]
-  excludeTables: readonly string[]
-  excludeTableData: readonly string[]
 }
 
 export interface PgDumpOptions {
@@ -39,7 +37,8 @@ const MOST_LOCK_WAIT_SECONDS = 10
 /** Starts `pg_dump -Fd`, uncompressed, in a process group of its own. */
 export async function startPgDump(options: PgDumpOptions): Promise<ProcessGroup> {
   const { tools, database, directory, spool, signal } = options
-  const env = await database.toolEnvironment()
+  // Patterns without a schema are looked up in it; then pg_dump empties it by itself.
+  const env = await database.toolEnvironment({ searchPath: 'own' })
   return ProcessGroup.start(tools.path('pg_dump'), pgDumpArguments(options, directory), {
     env,
     signal,

@@ -4,6 +4,7 @@ import type { Clock } from '../base/ports.ts'
 import { destroyClient } from '../postgres/attempt.ts'
 import type { Database } from '../postgres/database.ts'
 import { type Inventory, readInventory, type TableFacts } from '../postgres/inventory.ts'
+import { chooseTables, isAmong, type TableChoice, type TablePatterns } from '../postgres/table-choice.ts'
 import { CONFLICT_WORDS, SCHEMA_CHANGED, STANDBY_CONFLICT } from './diagnoses.ts'
 import { describeExclusiveLocks, lockableTables, lockedError, lockTables } from './table-locks.ts'
 
@@ -14,6 +15,10 @@ export interface HeldSnapshot {
   /** By the server's clock. */
   takenAt: Date
   inventory: Inventory
+  /** What the patterns choose in it. */
+  choice: TableChoice
+  /** The tables that pg_dump locks: of what is in the dump, see `isDumped`. */
+  tables: TableFacts[]
   /** What the large objects take on the server, as of its last look at them; 0 where it has not looked yet. */
   largeObjectBytes: number
   /** WAL position: what is replayed on a standby, what is written elsewhere; null where the role may not ask. */
@@ -32,6 +37,7 @@ export interface HeldSnapshot {
 
 export interface SnapshotOptions {
   database: Database
+  patterns: TablePatterns
   lockWaitSeconds: number
   clock: Clock
   signal: AbortSignal
@@ -77,8 +83,8 @@ export async function holdSnapshot(options: SnapshotOptions): Promise<HeldSnapsh
 }
 
 async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<HeldSnapshot | undefined> {
-  const { clock, lockWaitSeconds } = options
-  const wanted = await lockableTables(client)
+  const { clock, database, patterns, lockWaitSeconds } = options
+  const wanted = await lockableTables(client, await chooseTables(client, patterns, database.serverEncoding))
   const since = clock.now().getTime()
   await client.query('begin transaction isolation level repeatable read, read only')
   await client.query(`set local lock_timeout = ${Math.ceil(lockWaitSeconds * 1_000)}`)
@@ -90,17 +96,22 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
     throw codeOf(error) === '55P03' ? await lockedError(client, lockWaitSeconds) : error
   })
   if (inventory === undefined) return undefined
+  // Once more: pg_dump reads the patterns in the snapshot.
+  const choice = await chooseTables(client, patterns, database.serverEncoding)
+  const tables = inventory.tables.filter((table) => isDumped(table) && isAmong(choice.dumped, table))
   const locked = new Set(wanted.map(({ oid }) => oid))
-  if (inventory.tables.some((table) => isDumped(table) && !locked.has(table.oid))) return undefined
-  await assertNotRewritten(client, inventory)
+  if (tables.some(({ oid }) => !locked.has(oid))) return undefined
+  await assertNotRewritten(client, tables)
   const over = new AbortController()
   let released: number | undefined
   return {
     ...facts,
     inventory,
+    choice,
+    tables,
     lost: watchConnection(client, clock, over.signal),
     assertNotRewritten: () =>
-      assertNotRewritten(client, inventory).catch((error: unknown) => {
+      assertNotRewritten(client, tables).catch((error: unknown) => {
         throw explained(error)
       }),
     exclusiveLocks: () => describeExclusiveLocks(client).catch(() => []),
@@ -154,8 +165,8 @@ async function askOptional(client: pg.Client, expression: string): Promise<strin
 }
 
 /** The file of a table now, against the file that the snapshot sees; only what is dumped is locked, and matters. */
-async function assertNotRewritten(client: pg.Client, inventory: Inventory): Promise<void> {
-  const tables = inventory.tables.filter((table) => isDumped(table) && table.kind === 'r')
+async function assertNotRewritten(client: pg.Client, locked: readonly TableFacts[]): Promise<void> {
+  const tables = locked.filter(({ kind }) => kind === 'r')
   const { rows } = await client.query<{ oid: string; filenode: string | null }>(
     'select oid::int8::text as oid, pg_relation_filenode(oid)::int8::text as filenode from unnest($1::oid[]) as oid',
     [tables.map(({ oid }) => oid)],

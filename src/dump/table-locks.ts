@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { codeOf, LifeboatError } from '../base/errors.ts'
 import { formatCount, formatDuration } from '../base/units.ts'
+import { isAmong, type TableChoice } from '../postgres/table-choice.ts'
 
 export interface LockableTable {
   oid: number
@@ -11,7 +12,7 @@ export interface LockableTable {
 const LOCKS_PER_STATEMENT = 500
 
 /** What `isDumped` will say of the inventory, asked before there is a snapshot to read an inventory in. */
-export async function lockableTables(client: pg.Client): Promise<LockableTable[]> {
+export async function lockableTables(client: pg.Client, { dumped }: TableChoice): Promise<LockableTable[]> {
   const { rows } = await client.query<LockableTable>(`
     select c.oid, format('%I.%I', n.nspname, c.relname) as identity
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -20,7 +21,7 @@ export async function lockableTables(client: pg.Client): Promise<LockableTable[]
       and (c.oid in (select unnest(extconfig) from pg_extension)
         or not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
     order by c.oid`)
-  return rows
+  return rows.filter((table) => isAmong(dumped, table))
 }
 
 /**

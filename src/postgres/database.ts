@@ -27,6 +27,15 @@ export interface ConnectOptions {
    * streams, whose bytes must be what pg_dump gets.
    */
   encoding?: 'utf8' | 'server'
+  /** False: the session that an application gets, by the settings of the server, the database and the role. Default true. */
+  pinned?: boolean
+}
+
+export interface ToolOptions {
+  /** Another database of the same server. */
+  database?: string
+  /** `own`: what the role and the database say, for pg_dump to look up names in. Default `pinned`. */
+  searchPath?: 'pinned' | 'own'
 }
 
 /** One reachable server and database: its clients and its tools go the same way, with the same pins. */
@@ -43,10 +52,10 @@ export interface Database {
   /** The encoding of the settings' database: UTF8. */
   readonly serverEncoding: string
   readonly encrypted: boolean
-  /** A connected client with the pins. Whoever asked for it ends it; `close()` ends what is left. */
+  /** A connected client, with the pins. Whoever asked for it ends it; `close()` ends what is left. */
   connect(purpose: string, options?: ConnectOptions): Promise<Client>
   /** The complete environment for a PostgreSQL tool; see also TOOL_CONNINFO. */
-  toolEnvironment(options?: { database?: string }): Promise<Record<string, string>>
+  toolEnvironment(options?: ToolOptions): Promise<Record<string, string>>
   close(): Promise<void>
 }
 
@@ -128,7 +137,7 @@ class PostgresDatabase implements Database {
     this.#encodings.set(settings.database, facts.encoding)
   }
 
-  async connect(purpose: string, { database, encoding }: ConnectOptions = {}): Promise<Client> {
+  async connect(purpose: string, { database, encoding, pinned = true }: ConnectOptions = {}): Promise<Client> {
     const { settings, target, root, options } = this.#opened
     const name = database ?? settings.database
     const session = {
@@ -139,7 +148,7 @@ class PostgresDatabase implements Database {
     try {
       const client = await connectOnce(settings, target, session, root, options.signal)
       this.#keep(client, purpose)
-      await client.query(pinStatement(this.serverVersion))
+      if (pinned) await client.query(pinStatement(this.serverVersion))
       await this.#askToBeMissed(client)
       if (encoding === 'server') {
         await client.query(`SET client_encoding TO ${pg.escapeLiteral(await this.#encodingOf(name, client))}`)
@@ -162,7 +171,7 @@ class PostgresDatabase implements Database {
     })
   }
 
-  async toolEnvironment({ database }: { database?: string } = {}): Promise<Record<string, string>> {
+  async toolEnvironment({ database, searchPath = 'pinned' }: ToolOptions = {}): Promise<Record<string, string>> {
     const { settings, target, root, facts, options } = this.#opened
     const name = database ?? settings.database
     this.#passfile ??= this.#writePassfile()
@@ -175,6 +184,7 @@ class PostgresDatabase implements Database {
       rootFile: root,
       passfile: await this.#passfile,
       acceptsOptions: facts.acceptsOptions,
+      searchPath,
       env: options.env,
       temp: options.temp,
     })

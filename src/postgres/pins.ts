@@ -39,10 +39,18 @@ export function pinStatement(serverVersion: number): string {
   return `SELECT ${calls.join(', ')}`
 }
 
-/** The pins in the syntax of libpq's `options` (PGOPTIONS), after the user's own options: the last one wins. */
-export function pinOptions(serverVersion: number, ownOptions?: string): string {
-  const pins = sessionPins(serverVersion).map(([name, value]) => `-c ${name}=${escapeOption(value)}`)
-  return [...(ownOptions ? [ownOptions] : []), ...pins].join(' ')
+/**
+ * The pins in the syntax of libpq's `options` (PGOPTIONS), after the user's own options: the last one wins. With the
+ * search_path of the role's `own` the tool must set its own, as pg_dump does once it has looked up its patterns.
+ */
+export function pinOptions(
+  serverVersion: number,
+  ownOptions?: string,
+  searchPath: 'pinned' | 'own' = 'pinned',
+): string {
+  const pins = sessionPins(serverVersion).filter(([name]) => searchPath === 'pinned' || name !== 'search_path')
+  const words = pins.map(([name, value]) => `-c ${name}=${escapeOption(value)}`)
+  return [...(ownOptions ? [ownOptions] : []), ...words].join(' ')
 }
 
 /** The server splits options at white space, and a backslash keeps the next character (pg_split_opts). */

@@ -7,8 +7,6 @@ export interface Unreadable {
   kind: 'schema' | 'table' | 'sequence' | 'large objects' | 'row security'
   /** Quoted as in SQL; for large objects their owner's name, quoted. */
   identity: string
-  /** OID of the table or sequence: to leave out what will not be dumped. */
-  oid?: number
   /** A clause without a subject: `needs SELECT`. */
   reason: string
   /** The statement that mends it, to be run by a superuser or the owner; with its semicolon. */
@@ -25,6 +23,17 @@ const LISTED_LARGE_OBJECTS = 20
 
 const ROLE = 'quote_ident(current_user)'
 
+/** What a dump takes; OIDs of tables and sequences, undefined for all there are. */
+export interface NeededToRead {
+  /** In the dump, and so locked. */
+  dumped: ReadonlySet<number> | undefined
+  /** Those whose rows, or whose value, are read. */
+  read: ReadonlySet<number> | undefined
+  largeObjects: boolean
+}
+
+const EVERYTHING: NeededToRead = { dumped: undefined, read: undefined, largeObjects: true }
+
 /**
  * Everything that the connected role cannot dump, at once: pg_dump itself stops at the first. An empty list means that
  * pg_dump finds every privilege it needs. Column privileges do not help (pg_dump locks whole tables), foreign tables,
@@ -32,20 +41,16 @@ const ROLE = 'quote_ident(current_user)'
  * listed: subscriptions, and the options of other roles' user mappings; both take a superuser. Catalog only,
  * PostgreSQL 13–18.
  */
-export function findUnreadable(client: ClientBase): Promise<Unreadable[]> {
+export function findUnreadable(client: ClientBase, needed = EVERYTHING): Promise<Unreadable[]> {
   return withCatalogSession(client, async ({ version }) => {
-    const queries = [relations(version >= 140000), LARGE_OBJECTS]
-    const { rows } = await client.query<UnreadableRow>(queries.join('\nunion all\n'))
-    return rows.map(({ oid, shortGrant, ...row }) => ({
-      ...row,
-      ...(oid === null ? {} : { oid: Number(oid) }),
-      ...(shortGrant === null ? {} : { shortGrant }),
-    }))
+    const queries = [relations(version >= 140000), ...(needed.largeObjects ? [LARGE_OBJECTS] : [])]
+    const parameters = [needed.dumped, needed.read].map((oids) => (oids === undefined ? null : [...oids]))
+    const { rows } = await client.query<UnreadableRow>(queries.join('\nunion all\n'), parameters)
+    return rows.map(({ shortGrant, ...row }) => ({ ...row, ...(shortGrant === null ? {} : { shortGrant }) }))
   })
 }
 
-interface UnreadableRow extends Omit<Unreadable, 'oid' | 'shortGrant'> {
-  oid: string | null
+interface UnreadableRow extends Omit<Unreadable, 'shortGrant'> {
   shortGrant: string | null
 }
 
@@ -64,38 +69,39 @@ function relations(hasReadAll: boolean): string {
       select c.oid, c.relkind, c.relnamespace, n.nspname, ${qualified('n.nspname', 'c.relname')} as identity
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't' and ${userSchema()}
+        and ($1::oid[] is null or c.oid = any ($1)) and (c.relkind <> 'S' or $2::oid[] is null or c.oid = any ($2))
         -- Of an extension's own relations pg_dump reads those whose rows the extension wants saved.
         and not exists (
           select from pg_depend dep join pg_extension ext on ext.oid = dep.refobjid
           where dep.classid = 'pg_class'::regclass and dep.objid = c.oid and dep.objsubid = 0 and dep.deptype = 'e'
             and not c.oid = any (coalesce(ext.extconfig, '{}')))
     )
-    select 'schema' as kind, quote_ident(n.nspname) as identity, null::int8 as oid, 'needs USAGE' as reason,
+    select 'schema' as kind, quote_ident(n.nspname) as identity, 'needs USAGE' as reason,
       'GRANT USAGE ON SCHEMA ' || quote_ident(n.nspname) || ' TO ' || ${ROLE} || ';' as grant, ${short} as "shortGrant"
     from pg_namespace n
     where exists (select from dumped d where d.relnamespace = n.oid) and not has_schema_privilege(n.oid, 'usage')
     union all
-    select 'table', d.identity, d.oid::int8, 'needs SELECT on the whole table',
+    select 'table', d.identity, 'needs SELECT on the whole table',
       'GRANT SELECT ON TABLE ' || d.identity || ' TO ' || ${ROLE} || ';', ${short}
     from dumped d
     where d.relkind in ('r', 'p') and not has_table_privilege(d.oid, 'select')
     union all
-    select 'sequence', d.identity, d.oid::int8, 'needs SELECT',
+    select 'sequence', d.identity, 'needs SELECT',
       'GRANT SELECT ON SEQUENCE ' || d.identity || ' TO ' || ${ROLE} || ';', ${short}
     from dumped d
     -- Not has_sequence_privilege: the planner may ask it about a table first, and then it raises an error.
     where d.relkind = 'S' and not has_table_privilege(d.oid, 'select')
     union all
-    select 'row security', d.identity, d.oid::int8, 'hides rows from this role by its policies',
+    select 'row security', d.identity, 'hides rows from this role by its policies',
       'ALTER ROLE ' || ${ROLE} || ' BYPASSRLS;', null
     from dumped d
-    where d.relkind = 'r' and row_security_active(d.oid)
+    where d.relkind = 'r' and ($2::oid[] is null or d.oid = any ($2)) and row_security_active(d.oid)
   ) relations`
 }
 
 // pg_read_all_data does not cover large objects before PostgreSQL 19.
 const LARGE_OBJECTS = `
-  select 'large objects', ${roleName('lo.owner')}, null, 'needs SELECT on ' || lo.count || ' of them',
+  select 'large objects', ${roleName('lo.owner')}, 'needs SELECT on ' || lo.count || ' of them',
     case when lo.count <= ${LISTED_LARGE_OBJECTS}
       then 'GRANT SELECT ON LARGE OBJECT ' || array_to_string(lo.oids, ', ') || ' TO ' || ${ROLE} || ';'
       else 'DO '

@@ -20,6 +20,7 @@ export interface ToolContext {
   passfile: string
   /** Whether this address accepts options when a session starts; poolers in session mode may not. */
   acceptsOptions: boolean
+  searchPath: 'pinned' | 'own'
   env: NodeJS.ProcessEnv
   temp: string
 }
@@ -51,7 +52,9 @@ export function buildToolEnvironment(context: ToolContext): Record<string, strin
     ...tlsVariables(context),
   }
   if (!isSocket(target.host)) result.PGHOSTADDR = target.address
-  if (context.acceptsOptions) result.PGOPTIONS = pinOptions(context.serverVersion, settings.options)
+  if (context.acceptsOptions) {
+    result.PGOPTIONS = pinOptions(context.serverVersion, settings.options, context.searchPath)
+  }
   return result
 }
 

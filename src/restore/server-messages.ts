@@ -21,9 +21,14 @@ export function withoutValues(message: string): string {
   return masked.replace(/0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*/gi, '0x…')
 }
 
+/** Where the server's own languages raise what code tells them to, under whatever code it wants. */
+const RAISED = /^(exec_stmt_(raise|assert)|PLy_|plperl|pltcl)/
+
 /** What the server said, fit to be shown. What a function of the schema raises is its own text, and may hold anything. */
 export function describeServerError(error: unknown): string {
-  if (codeOf(error) === 'P0001') return 'a function of the schema raised an exception (its text may hold values)'
+  const { routine } = error as { routine?: unknown }
+  if (codeOf(error) === 'P0001' || (typeof routine === 'string' && RAISED.test(routine)))
+    return 'a function of the schema raised an exception (its text may hold values)'
   return withoutValues(messageOf(error))
 }
 

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { codeOf } from '../base/errors.ts'
+import type pg from 'pg'
+import { codeOf, messageOf } from '../base/errors.ts'
 import { type CheckResult, type Finding, statusOf } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { Database } from '../postgres/database.ts'
@@ -13,9 +14,14 @@ export interface Assertion {
   sql: string
 }
 
+/** An assertion may read every table once; what takes longer than this stands still, or joins without an index. */
+const MOST_MINUTES = 15
+const BOOLEAN = 16
+
 /**
- * Runs the user's assertions, each in a read-only transaction of its own. One holds if its query gives at least one row
- * and the first column of every row is true.
+ * Runs the user's assertions as an application would: in a session without pins, with the search_path that the database
+ * gives it. Each is in a transaction of its own that is rolled back. One holds if its query gives at least one row and the
+ * first column of every row is true.
  */
 export async function runAssertions(
   target: Database,
@@ -27,11 +33,16 @@ export async function runAssertions(
     return { id: 'assertions', title, status: 'not run', summary: 'none were given', findings: [], seconds: 0 }
   }
   const began = clock.now().getTime()
-  const client = await target.connect('assertions')
+  const client = await target.connect('assertions', { pinned: false })
   const findings: Finding[] = []
   try {
+    // What the database allows a request of the application would be too short for some of these.
+    await client.query(
+      `select pg_catalog.set_config(name, case name when 'statement_timeout' then '${MOST_MINUTES}min' else '0' end, false)
+       from pg_catalog.pg_settings where name in ('statement_timeout', 'transaction_timeout')`,
+    )
     for (const { name, sql } of assertions) {
-      const problem = await holds(client, sql)
+      const problem = await problemOf(client, sql)
       if (problem === undefined) continue
       findings.push({
         severity: 'failure',
@@ -47,15 +58,20 @@ export async function runAssertions(
   return { id: 'assertions', title, status: statusOf(findings), summary, findings, seconds }
 }
 
-async function holds(client: Awaited<ReturnType<Database['connect']>>, sql: string): Promise<string | undefined> {
+/** Why the assertion does not hold, in a clause. */
+async function problemOf(client: pg.Client, sql: string): Promise<string | undefined> {
+  // This protocol takes one statement: a second one is refused before the first has run.
+  const query = { text: sql, rowMode: 'array' as const, queryMode: 'extended' }
   try {
-    await client.query('begin transaction read only')
-    const result: unknown = await client.query<unknown[]>({ text: sql, rowMode: 'array' })
-    if (Array.isArray(result)) return 'it is more than one statement'
-    const { rows } = result as { rows: unknown[][] }
+    await client.query('begin')
+    const { rows, fields } = await client.query<unknown[]>(query)
     if (rows.length === 0) return 'its query gave no row'
-    return rows.every(([first]) => first === true) ? undefined : 'it does not hold'
+    if (fields[0]?.dataTypeID !== BOOLEAN) return 'its first column is no boolean; compare it with something'
+    if (rows.every(([first]) => first === true)) return undefined
+    return rows.some(([first]) => first === false) ? 'it does not hold' : 'its answer is null, which is not true'
   } catch (error) {
+    if (codeOf(error) === '57014') return `its query was ended after ${MOST_MINUTES} minutes`
+    if (/multiple commands/.test(messageOf(error))) return 'it is more than one statement'
     const failure = failureOf(error)
     if (failure !== undefined) throw failure
     return `its query failed: ${describeServerError(error)}`
@@ -83,11 +99,10 @@ export async function runUserCommand(options: CommandOptions | undefined): Promi
   }
   const { command, url, target, env, clock, log, signal } = options
   const began = clock.now().getTime()
-  // Nothing that steers another tool of libpq elsewhere is passed on; PGOPTIONS would pin an application's session.
+  // Nothing that steers another tool of libpq elsewhere is passed on.
   const inherited = Object.entries(env).filter(([name]) => !name.startsWith('PG') && !name.startsWith('INPUT_'))
-  const { PGOPTIONS: _, PGTZ: __, ...connection } = await target.toolEnvironment()
   const child = spawn('bash', ['-e', '-o', 'pipefail', '-c', command], {
-    env: { ...Object.fromEntries(inherited), ...connection, DATABASE_URL: url },
+    env: { ...Object.fromEntries(inherited), ...(await addressOf(target)), DATABASE_URL: url },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
@@ -103,6 +118,13 @@ export async function runUserCommand(options: CommandOptions | undefined): Promi
       : [{ severity: 'failure', message: `the command ${ended}`, remedy: 'Its output is in the log of this step.' }]
   const seconds = (clock.now().getTime() - began) / 1_000
   return { id: 'command', title, status: statusOf(findings), summary: ended, findings, seconds }
+}
+
+/** The variables that lead to the database, without those that would pin an application's session. */
+async function addressOf(target: Database): Promise<Record<string, string>> {
+  const variables = Object.entries(await target.toolEnvironment())
+  const pins = ['PGOPTIONS', 'PGTZ', 'PGCLIENTENCODING']
+  return Object.fromEntries(variables.filter(([name]) => name.startsWith('PG') && !pins.includes(name)))
 }
 
 /** The exit code, null for a signal. What the command left running in the background is ended with it. */

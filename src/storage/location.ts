@@ -80,7 +80,7 @@ export function compareKeys(a: string, b: string): number {
 }
 
 function badUrl(problem: string): LifeboatError {
-  return new LifeboatError('bad-storage-url', `The storage URL ${problem}.`, REMEDY)
+  return new LifeboatError('bad-storage-url', `storage ${problem}`, REMEDY)
 }
 
 function badKey(key: string): LifeboatError {

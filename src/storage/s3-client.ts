@@ -5,6 +5,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { LifeboatError } from '../base/errors.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import { DEFAULT_PATIENCE, type Patience, patientRetries } from './s3-retry.ts'
+import { endpointOf, noRegion, regionOf } from './s3-settings.ts'
 
 export interface S3ClientOptions {
   endpoint?: string
@@ -33,10 +34,10 @@ export interface S3Context {
  */
 export async function createS3Client(options: S3ClientOptions): Promise<{ client: S3Client; endpoint?: string }> {
   const { env, log, clock } = options
-  const endpoint = endpointOf(options)
+  const endpoint = endpointOf(env, options.endpoint)
   const patience = { ...DEFAULT_PATIENCE, ...options.patience }
   const client = new S3Client({
-    region: env.AWS_REGION || env.AWS_DEFAULT_REGION || (endpoint === undefined ? undefined : 'us-east-1'),
+    region: regionOf(env) ?? (endpoint === undefined ? undefined : 'us-east-1'),
     credentials: staticCredentials(env),
     requestHandler: { ...agents(env), ...timeLimits(patience) },
     retryStrategy: patientRetries({ patience, log, clock }),
@@ -52,19 +53,6 @@ export async function createS3Client(options: S3ClientOptions): Promise<{ client
 /** Services other than AWS know path-style requests, and not all know the newer checksum headers and trailers. */
 function endpointSettings(endpoint: string): S3ClientConfig {
   return { endpoint, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' }
-}
-
-function endpointOf({ endpoint, env }: S3ClientOptions): string | undefined {
-  const text = endpoint || env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
-  if (text === undefined || text === '') return undefined
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  const plain = url && /^https?:$/.test(url.protocol) && url.username === '' && url.search === '' && url.hash === ''
-  if (plain) return url.href.replace(/\/+$/, '')
-  throw new LifeboatError(
-    'bad-s3-endpoint',
-    'The S3 endpoint is no plain http:// or https:// URL.',
-    'Set `s3-endpoint` to the service alone, such as https://s3.example.com; bucket and prefix belong in `storage`.',
-  )
 }
 
 /** The same choice as the SDK's own chain makes, but from `env`; undefined leaves it to the chain. */
@@ -133,11 +121,6 @@ async function requireRegion(client: S3Client): Promise<void> {
   try {
     await client.config.region()
   } catch (error) {
-    throw new LifeboatError(
-      'no-region',
-      "No AWS region is set, so the bucket's address is unknown.",
-      'Set AWS_REGION to the region of the bucket (`env:` of the job), or `s3-endpoint` for another S3 service.',
-      { cause: error },
-    )
+    throw noRegion(error)
   }
 }

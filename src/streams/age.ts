@@ -259,13 +259,13 @@ function shorten(word: string): string {
 
 function badRecipient(problem: string, also = '', cause?: unknown): LifeboatError {
   const remedy = `Give the input \`recipients\` public keys as \`age-keygen\` prints them (age1…), one a line.${also}`
-  return new LifeboatError('bad-recipient', `The age recipients cannot be used: ${problem}.`, remedy, { cause })
+  return new LifeboatError('bad-recipient', `recipients cannot be used: ${problem}`, remedy, { cause })
 }
 
 function badIdentity(problem: string): LifeboatError {
   return new LifeboatError(
     'bad-identity',
-    `The age identity ${problem}.`,
+    `identity ${problem}`,
     'Give the input `identity` the key file that `age-keygen` wrote; its line AGE-SECRET-KEY-1… is what counts.',
   )
 }

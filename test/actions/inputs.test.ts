@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
+import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import fc from 'fast-check'
 import { parse } from 'yaml'
 import { readDumpInputs } from '../../src/actions/dump-inputs.ts'
@@ -42,9 +43,9 @@ function source(values: Record<string, string>) {
   return { input, mask: (secret: string) => void masked.push(secret), asked, masked }
 }
 
-function problemsOf(read: () => unknown): readonly InputProblem[] {
+async function problemsOf(read: () => Promise<unknown>): Promise<readonly InputProblem[]> {
   try {
-    read()
+    await read()
   } catch (error) {
     if (error instanceof InputError) return error.problems
     throw error
@@ -57,19 +58,22 @@ const ed25519 = generateKeyPairSync('ed25519', {
   publicKeyEncoding: { type: 'spki', format: 'pem' },
 })
 const rsaKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
-const IDENTITY = `AGE-SECRET-KEY-1${'Q'.repeat(58)}`
-const RECIPIENT = `age1${'q'.repeat(58)}`
+const IDENTITY = await generateX25519Identity()
+const RECIPIENT = await identityToRecipient(IDENTITY)
+const OTHER_RECIPIENT = await identityToRecipient(await generateX25519Identity())
+/** With one letter changed, as a slip of the hand does. */
+const mistyped = (key: string) => key.slice(0, -1) + (/q$/i.test(key) ? 'p' : 'q').toUpperCase()
 
 test.each(Object.entries(ACTIONS))(
   '%s: action.yml and the code name the same inputs, defaults and outputs',
-  (name, action) => {
+  async (name, action) => {
     const { inputs, outputs, runs } = definition(name)
     const empty = source({ storage: 's3://bucket' })
-    const values = action.read(empty)
+    const values = await action.read(empty)
     expect([...empty.asked].sort()).toEqual(Object.keys(inputs).sort())
 
     const defaults = Object.entries(inputs).map(([input, { default: value = '' }]) => [input, value])
-    expect(action.read(source({ ...Object.fromEntries(defaults), storage: 's3://bucket' }))).toEqual(values)
+    expect(await action.read(source({ ...Object.fromEntries(defaults), storage: 's3://bucket' }))).toEqual(values)
 
     expect(Object.keys(outputsOf(action.report, '/tmp/report.json')).sort()).toEqual(Object.keys(outputs).sort())
     expect(runs).toEqual({ using: 'node24', main: 'dist/index.js', post: 'dist/index.js' })
@@ -79,8 +83,8 @@ test.each(Object.entries(ACTIONS))(
   },
 )
 
-test('the defaults are those that are documented', () => {
-  expect(ACTIONS['action-dump'].read(source({ storage: 's3://bucket/a/b/' }))).toEqual({
+test('the defaults are those that are documented', async () => {
+  expect(await ACTIONS['action-dump'].read(source({ storage: 's3://bucket/a/b/' }))).toEqual({
     storage: 's3://bucket/a/b',
     label: 'manual',
     content: 'all',
@@ -96,7 +100,7 @@ test('the defaults are those that are documented', () => {
     retention: 'after-dump',
     policy: { keepLast: 3, keepDaily: 30, keepWeekly: 0, keepMonthly: 0, keepPartial: 10 },
   })
-  expect(readVerifyInputs(source({ storage: 'file:///var/backups' }))).toEqual({
+  expect(await readVerifyInputs(source({ storage: 'file:///var/backups' }))).toEqual({
     storage: 'file:///var/backups',
     backup: { kind: 'latest' },
     verifyKeys: [],
@@ -106,7 +110,7 @@ test('the defaults are those that are documented', () => {
     sizeChangeFail: 0.5,
     maxRestoreTestAge: 3_024_000,
   })
-  expect(ACTIONS['action-restore-test'].read(source({ storage: 's3://bucket' }))).toEqual({
+  expect(await ACTIONS['action-restore-test'].read(source({ storage: 's3://bucket' }))).toEqual({
     storage: 's3://bucket',
     backup: { kind: 'latest' },
     verifyKeys: [],
@@ -118,7 +122,7 @@ test('the defaults are those that are documented', () => {
   })
 })
 
-test('everything that can be said is understood', () => {
+test('everything that can be said is understood', async () => {
   const dump = source({
     storage: 's3://bucket',
     database: 'shop-production',
@@ -135,7 +139,7 @@ test('everything that can be said is understood', () => {
     'spool-limit': '512MiB',
     'max-pause': '0s',
     'lock-wait-timeout': '1m30s',
-    recipients: `# ops\n${RECIPIENT}\nage1${'p'.repeat(58)} # backup`.replace(' # backup', ''),
+    recipients: `# ops\n${RECIPIENT}\n${OTHER_RECIPIENT}`,
     'signing-key': ed25519.privateKey,
     retention: 'plan',
     'keep-last': '1',
@@ -146,7 +150,7 @@ test('everything that can be said is understood', () => {
     'lock-days': '30',
     'storage-class': 'STANDARD_IA',
   })
-  const values = readDumpInputs(dump, CORES)
+  const values = await readDumpInputs(dump, CORES)
   expect(values).toMatchObject({
     database: 'shop-production',
     s3Endpoint: 'https://s3.example.org',
@@ -156,7 +160,7 @@ test('everything that can be said is understood', () => {
     spoolLimit: 2 ** 29,
     maxPause: 0,
     lockWaitTimeout: 90,
-    recipients: [RECIPIENT, `age1${'p'.repeat(58)}`],
+    recipients: [RECIPIENT, OTHER_RECIPIENT],
     retention: 'plan',
     policy: { keepLast: 1, keepDaily: 0, keepWeekly: 8, keepMonthly: 12, keepPartial: 2 },
     lockDays: 30,
@@ -176,7 +180,7 @@ test('everything that can be said is understood', () => {
     'keep-running': 'true',
     jobs: '1',
   })
-  expect(readRestoreTestInputs(restore, CORES)).toMatchObject({
+  expect(await readRestoreTestInputs(restore, CORES)).toMatchObject({
     backup: { kind: 'at', at: new Date('2026-11-22T02:17:00Z') },
     assertions: [
       { name: 'has orders', sql: 'SELECT count(*) > 0 FROM orders' },
@@ -195,11 +199,11 @@ test.each([
   ['20261122T021704Z-nightly-k3v9qa', { kind: 'id', id: '20261122T021704Z-nightly-k3v9qa' }],
   ['2026-11-22T02:17:04Z', { kind: 'at', at: new Date('2026-11-22T02:17:04Z') }],
   ['2026-11-22', { kind: 'at', at: new Date('2026-11-22T00:00:00Z') }],
-])('backup: %s', (backup, choice) => {
-  expect(readVerifyInputs(source({ storage: 's3://bucket', backup })).backup).toEqual(choice)
+])('backup: %s', async (backup, choice) => {
+  expect((await readVerifyInputs(source({ storage: 's3://bucket', backup }))).backup).toEqual(choice)
 })
 
-test('all problems come at once, each with what is accepted and an example', () => {
+test('all problems come at once, each with what is accepted and an example', async () => {
   const broken = {
     database: '../etc',
     's3-endpoint': 's3.example.org',
@@ -220,7 +224,7 @@ test('all problems come at once, each with what is accepted and an example', () 
     'storage-class': 'a b',
     'lock-days': 'x',
   }
-  const problems = problemsOf(() => readDumpInputs(source(broken), CORES))
+  const problems = await problemsOf(() => readDumpInputs(source(broken), CORES))
   expect(problems.map(({ input }) => input).sort()).toEqual([...Object.keys(broken), 'storage'].sort())
   for (const { accepted, given, input } of problems) {
     expect(accepted.length).toBeGreaterThan(10)
@@ -228,23 +232,60 @@ test('all problems come at once, each with what is accepted and an example', () 
   }
   const backups = ['31-12-2026', '2026-02-31', '2026-11-22T02:17:04+01:00', '20261122T021704Z', 'newest']
   for (const backup of backups) {
-    expect(problemsOf(() => readVerifyInputs(source({ storage: 's3://b-1', backup })))).toMatchObject([
+    expect(await problemsOf(() => readVerifyInputs(source({ storage: 's3://b-1', backup })))).toMatchObject([
       { input: 'backup' },
     ])
   }
   const crossed = { storage: 's3://bucket', 'size-change-warn': '60%', mode: 'full' }
-  expect(problemsOf(() => readVerifyInputs(source(crossed))).map(({ input }) => input)).toEqual([
+  expect((await problemsOf(() => readVerifyInputs(source(crossed)))).map(({ input }) => input)).toEqual([
     'mode',
     'size-change-warn',
   ])
   const twice = { storage: 's3://bucket', assertions: 'a: SELECT true\na: SELECT true\nSELECT 1\nb::text' }
-  expect(problemsOf(() => readRestoreTestInputs(source(twice), CORES))).toMatchObject([
+  expect(await problemsOf(() => readRestoreTestInputs(source(twice), CORES))).toMatchObject([
     { problem: 'has 2 lines without a name and SQL' },
     { problem: 'uses a name twice', given: 'a' },
   ])
-  expect(problemsOf(() => readDumpInputs(source({ storage: 'file:///x', 'lock-days': '3' }), CORES))).toMatchObject([
-    { input: 'lock-days' },
+  const onDisk = {
+    storage: 'file:///x',
+    'lock-days': '3',
+    'storage-class': 'GLACIER',
+    's3-endpoint': 'https://s3.example',
+  }
+  expect((await problemsOf(() => readDumpInputs(source(onDisk), CORES))).map(({ input }) => input).sort()).toEqual([
+    'lock-days',
+    's3-endpoint',
+    'storage-class',
   ])
+})
+
+test('what only a second look finds comes with the rest', async () => {
+  const given = {
+    storage: 's3://bucket/a#b',
+    label: '-x',
+    recipients: `${RECIPIENT}\n${mistyped(OTHER_RECIPIENT).toLowerCase()}`,
+    's3-endpoint': 'https://s3.example.org/#bucket',
+  }
+  const problems = await problemsOf(() => readDumpInputs(source(given), CORES))
+  expect(problems.map(({ input, problem }) => `${input} ${problem}`).sort()).toEqual([
+    expect.stringMatching(/^label /),
+    expect.stringMatching(/^recipients cannot be used: "age1.{8}…" has a typing error/),
+    's3-endpoint holds more than an address',
+    expect.stringMatching(/^storage has a query or a fragment/),
+  ])
+  const identity = mistyped(IDENTITY)
+  const reading = source({ storage: 'file:///100%/x', backup: 'x', identity })
+  const read = await problemsOf(() => readVerifyInputs(reading))
+  expect(read.map(({ input }) => input).sort()).toEqual(['backup', 'identity', 'storage'])
+  expect(JSON.stringify(read)).not.toContain(identity)
+
+  const regionless = (env: NodeJS.ProcessEnv) =>
+    problemsOf(() => readVerifyInputs(source({ storage: 's3://bucket', mode: 'x' }), { HOME: '/nonexistent', ...env }))
+  expect((await regionless({})).map(({ input }) => input)).toEqual(['AWS_REGION', 'mode'])
+  // Another service has none, and a profile may name one.
+  for (const env of [{ AWS_ENDPOINT_URL: 'http://s3.local' }, { AWS_REGION: 'a' }, { AWS_CONFIG_FILE: '/dev/null' }]) {
+    expect((await regionless(env)).map(({ input }) => input)).toEqual(['mode'])
+  }
 })
 
 test.each([
@@ -257,26 +298,28 @@ test.each([
   '/var/x',
   'S3://b',
   'https://x',
-])('storage: %s is refused', (storage) => {
-  expect(problemsOf(() => readVerifyInputs(source({ storage })))).toMatchObject([{ input: 'storage', given: storage }])
+])('storage: %s is refused', async (storage) => {
+  expect(await problemsOf(() => readVerifyInputs(source({ storage })))).toMatchObject([
+    { input: 'storage', given: storage },
+  ])
 })
 
-test('no secret is in a problem, also where it was given in the wrong place', () => {
+test('no secret is in a problem, also where it was given in the wrong place', async () => {
   const secrets = [IDENTITY, rsaKey.toString(), ed25519.privateKey, 'hunter22', 's3://key:hunter22@bucket']
   const names = Object.keys({ ...definition('action-dump').inputs, ...definition('action-restore-test').inputs })
   const secretInputs = ['database-url', 'signing-key', 'identity', 'verify-key', 'recipients', 'storage', 's3-endpoint']
-  fc.assert(
-    fc.property(
+  await fc.assert(
+    fc.asyncProperty(
       fc.constantFrom(...secrets),
       fc.constantFrom(...names.filter((name) => secretInputs.includes(name))),
-      (secret, name) => {
+      async (secret, name) => {
         for (const { read } of Object.values(ACTIONS)) {
           const values = {
             storage: 's3://bucket',
             [name]: name === 'storage' && !secret.includes('@') ? `s3://${secret}@x` : secret,
           }
           if (name === 's3-endpoint') values[name] = `https://user:${encodeURIComponent(secret)}@example.org`
-          const problems = problemsOf(() => read(source(values)))
+          const problems = await problemsOf(() => read(source(values)))
           for (const line of secret.split('\n').filter((text) => text.length > 10)) {
             expect(JSON.stringify(problems)).not.toContain(line)
           }
@@ -287,14 +330,11 @@ test('no secret is in a problem, also where it was given in the wrong place', ()
   )
   const wrong = { storage: 's3://bucket', 'signing-key': rsaKey.toString(), recipients: IDENTITY }
   const dump = source(wrong)
-  expect(
-    problemsOf(() => readDumpInputs(dump, CORES))
-      .map(({ input }) => input)
-      .sort(),
-  ).toEqual(['recipients', 'signing-key'])
+  const refused = await problemsOf(() => readDumpInputs(dump, CORES))
+  expect(refused.map(({ input }) => input).sort()).toEqual(['recipients', 'signing-key'])
   expect(dump.masked).toContain(IDENTITY)
   const swapped = { storage: 's3://bucket', identity: RECIPIENT, 'verify-key': ed25519.privateKey }
-  expect(problemsOf(() => readVerifyInputs(source(swapped))).map(({ problem }) => problem)).toEqual([
+  expect((await problemsOf(() => readVerifyInputs(source(swapped)))).map(({ problem }) => problem)).toEqual([
     'is not an age identity',
     'is a private key',
   ])

@@ -20,6 +20,7 @@ import { startClock, until } from '../until.ts'
 import { codeThrownBy } from './support.ts'
 
 const run = promisify(execFile)
+const EVERYTHING = { tables: [], excludeTables: [], excludeTableData: [] }
 
 test.each([
   ['could not obtain lock on relation "public.a"\nThis usually means that someone requested an ACCESS', 'locked-out'],
@@ -79,7 +80,7 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
   const signal = new AbortController().signal
 
   function hold(database: Database, lockWaitSeconds = 10): Promise<HeldSnapshot> {
-    return holdSnapshot({ database, lockWaitSeconds, clock: systemClock, signal })
+    return holdSnapshot({ database, patterns: EVERYTHING, lockWaitSeconds, clock: systemClock, signal })
   }
 
   /**
@@ -153,6 +154,20 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     expect(await held.release()).toBeGreaterThan(0)
     expect(await held.release()).toBeGreaterThan(0)
     await writer.query('truncate public.a')
+    await writer.end()
+  })
+
+  test('what the patterns leave out is not locked', async () => {
+    const database = await open('left_out', 'create table a (x int); create table b (x int)')
+    const patterns = { ...EVERYTHING, excludeTables: ['B'] }
+    const held = await holdSnapshot({ database, patterns, lockWaitSeconds: 10, clock: systemClock, signal })
+    expect(held.tables.map(({ identity }) => identity)).toEqual(['public.a'])
+    const writer = await database.connect('migration')
+    await writer.query("set lock_timeout = '200ms'")
+    await expect(writer.query('truncate public.a')).rejects.toMatchObject({ code: '55P03' })
+    await writer.query('truncate public.b')
+    await held.assertNotRewritten()
+    await held.release()
     await writer.end()
   })
 
@@ -291,7 +306,13 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     const holder = await other.connect('holder')
     await holder.query('begin; lock table public.a in access exclusive mode')
     const holding = codeThrownBy(
-      holdSnapshot({ database, lockWaitSeconds: 60, clock: systemClock, signal: cancel.signal }),
+      holdSnapshot({
+        database,
+        patterns: EVERYTHING,
+        lockWaitSeconds: 60,
+        clock: systemClock,
+        signal: cancel.signal,
+      }),
     )
     await untilSnapshotWaits('cancelled')
     const clock = startClock()
@@ -368,6 +389,14 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
       expect(() => findExcluded(inventory, { ...dump, toc: { ...toc, entries } }, whole)).toThrow(String(tag))
     }
     expect(() => findExcluded({ ...inventory, largeObjects: 1 }, dump, whole)).toThrow('large objects')
+    const oids = inventory.tables.map(({ oid }) => oid)
+    const entries = toc.entries.filter(({ desc, tag }) => desc !== 'TABLE DATA' || tag !== 'b')
+    const partial = (read: number[]) => () =>
+      findExcluded(inventory, { ...dump, toc: { ...toc, entries } }, { ...whole, partial: true, read: new Set(read) })
+    expect(partial(oids)).toThrow('public.b')
+    expect(partial([])).toThrow('public.a, which was not locked')
+    const a = inventory.tables.find(({ name }) => name === 'a')?.oid ?? 0
+    expect(partial([a])()).toEqual([{ schema: 'public', name: 'b', reason: 'not selected' }])
   })
 
   test('the archive that a restore by hand begins with makes roles and settings, also those of awkward names', async () => {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
@@ -65,6 +66,20 @@ const COUNTS = `
   order by 1 \\gexec
   select 'ops.notification_outbox (all partitions)=' || count(*) from ops.notification_outbox;`
 
+/** What the README's own workflow asserts. */
+const README_ASSERTION =
+  /^ +assertions: \|\n +(.+)$/m.exec(readFileSync(new URL('../../README.md', import.meta.url), 'utf8'))?.[1] ?? ''
+
+/** A command that reaches the restored database by both ways that it is told, as an application would. */
+function commandFor({ bin }: TestServer): string {
+  const psql = `'${join(bin, 'psql')}' -X -A -t`
+  return `for url in '' "$DATABASE_URL"; do
+    test "$(${psql} -c 'select count(*) > 0 from users' $url)" = t
+    test "$(${psql} -c 'show search_path' $url)" = '"$user", public'
+  done
+  echo looked`
+}
+
 test.each(CASES)(
   '%s',
   async (_, variant) => {
@@ -94,7 +109,8 @@ test.each(CASES)(
     expectExit(integrity, 0)
     await checkIntegrity(integrity, id, variant)
 
-    const restored = await job.run({ action: 'action-restore-test', inputs: reading })
+    const asked = { assertions: README_ASSERTION, command: commandFor(server) }
+    const restored = await job.run({ action: 'action-restore-test', inputs: { ...reading, ...asked } })
     expectExit(restored, 0)
     await checkRestored(restored, id, server)
 
@@ -223,6 +239,8 @@ async function checkRestored(step: StepResult, id: string, server: TestServer): 
     sequences: 'passed',
     structure: 'passed',
     settings: 'passed',
+    assertions: 'passed',
+    command: 'passed',
     rto: 'passed',
     rpo: 'passed',
   })
@@ -230,6 +248,7 @@ async function checkRestored(step: StepResult, id: string, server: TestServer): 
   expect(largeObjects?.summary).toContain(`${EXAMPLE_LARGE_OBJECTS} of ${EXAMPLE_LARGE_OBJECTS}`)
   const structure = report.checks.find((check) => check.id === 'structure')
   expect(structure?.findings).toEqual([])
+  expect(step.log).toContain('command: looked')
   expect(step.summary).toContain('bookings_2025_01')
 }
 

@@ -2,10 +2,11 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { ActionResult } from '../../scripts/lib/local-runner.ts'
+import type { RestoreTestReport } from '../../src/reports/report.ts'
 import { availableMajors, binDirectory, type TestServer } from '../support/postgres.ts'
 import { watchCommandLines } from './processes.ts'
 import { findLeaks, secretsOf } from './secrets.ts'
-import { type AgeKeys, expectExit, Lab, type SigningKeys, type TestStorage } from './support.ts'
+import { type AgeKeys, expectExit, Lab, reportOf, type SigningKeys, type TestStorage } from './support.ts'
 
 const lab = new Lab()
 const MAJOR = availableMajors().at(-1) ?? 0
@@ -19,6 +20,28 @@ const CANARIES = [
   'canary-number-6618',
   'canary-raised-4471',
 ]
+
+/** Questions to the restored database, and what is said of those that do not hold. */
+const ASSERTIONS = [
+  ['holds', 'select count(*) = 5000 from plain', ''],
+  ['of an application', "select current_setting('search_path') = '\"$user\", public'", ''],
+  ['as number', 'select body::int > 0 from numbers', 'its query failed: invalid input syntax for type integer: "…"'],
+  [
+    'raised',
+    'select refuse(body) from numbers',
+    'its query failed: a function of the schema raised an exception (its text may hold values)',
+  ],
+  ['divided', 'select 1 / (length(body) - length(body)) > 0 from plain', 'its query failed: division by zero'],
+  ['false', "select body = 'nothing' from plain", 'it does not hold'],
+  ['null', 'select max(body) > null from numbers', 'its answer is null, which is not true'],
+  ['no row', 'select true from parent', 'its query gave no row'],
+  ['no boolean', 'select body from plain', 'its first column is no boolean; compare it with something'],
+  ['two', 'commit; select true', 'it is more than one statement'],
+  ['unknown', 'select true from nowhere', 'its query failed: relation "nowhere" does not exist'],
+  ['changes', 'with d as (delete from plain returning 1) select count(*) = 5000 from d', ''],
+  ['changes nothing', 'select count(*) = 5000 from plain', ''],
+  ['too long', 'select pg_cancel_backend(pg_backend_pid())', 'its query was ended after 15 minutes'],
+] as const
 
 let server: TestServer
 let url: string
@@ -56,20 +79,16 @@ test('passwords, keys and rows stay inside, whatever the server says of them', a
   expectExit(await lab.run('action-dump', storage, sealing), 0)
   const keys = { identity: age.identity, 'verify-key': signing.publicKey }
   expectExit(await lab.run('action-verify', storage, { ...keys, mode: 'integrity' }), 0)
-  const assertions = [
-    `as number: select body::int > 0 from numbers`,
-    `raised: select refuse(body) from numbers`,
-    `divided: select 1 / (length(body) - length(body)) > 0 from plain`,
-    `false: select body = 'nothing' from plain`,
-    `no boolean: select body from plain`,
-  ]
-  const inputs = { ...keys, assertions: assertions.join('\n') }
+  const inputs = { ...keys, assertions: ASSERTIONS.map(([name, sql]) => `${name}: ${sql}`).join('\n') }
   const result = await lab.run('action-restore-test', storage, inputs)
   expectExit(result, 1)
   expect(result.outputs.verdict).toBe('failed')
   // What failed is named all the same.
   expect(result.summary).toMatch(/here.{0,6}only/)
-  for (const name of ['as number', 'raised', 'divided', 'false', 'no boolean']) expect(result.summary).toContain(name)
+  const { checks } = await reportOf<RestoreTestReport>(result)
+  const said = checks.find(({ id }) => id === 'assertions')?.findings.map(({ message }) => message)
+  const expected = ASSERTIONS.filter(([, , problem]) => problem !== '')
+  expect(said).toEqual(expected.map(([name, , problem]) => `assertion ${name}: ${problem}`))
   expect(result.log.join('\n')).toMatch(/violates check constraint/)
   expect(result.log.join('\n')).toMatch(/violates foreign key constraint/)
 })
@@ -106,9 +125,13 @@ test('no command line of any process holds a secret', async () => {
   const own = await lab.storage('directory')
   expectExit(await lab.run('action-dump', own, sealing), 0)
   // A kept cluster's address is an output, and nothing else.
-  const kept = { identity: age.identity, 'keep-running': 'true', command: 'true' }
+  const kept = { identity: age.identity, 'keep-running': 'true', command: 'echo "at $DATABASE_URL"; exit 3' }
   const result = await lab.run('action-restore-test', own, kept)
   const commands = await watch.end()
+  const { checks } = await reportOf<RestoreTestReport>(result)
+  const command = checks.find(({ id }) => id === 'command')
+  expect(command).toMatchObject({ status: 'failed', findings: [{ message: 'the command ended with exit code 3' }] })
+  expect(result.log).toContainEqual(expect.stringMatching(/^command: at postgresql:/))
   const restored = new URL(result.outputs['database-url'] ?? '')
   expect(restored.password).not.toBe('')
   const programs = ['/pg_dump --format', '/pg_restore --format', '/postgres -D']

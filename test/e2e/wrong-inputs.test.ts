@@ -156,7 +156,9 @@ describe('a database that cannot be dumped', () => {
     const storage = await lab.storage('directory')
     const guarded = database.replace('//postgres:', '//guarded:')
     const result = await lab.run('action-dump', storage, { 'database-url': guarded })
-    expectRefusal(result, 'failed', 'The role guarded cannot read 6 objects')
+    // The error has the short way, the findings the one for each object.
+    const short = sets.server.major >= 14 ? 'run: GRANT pg_read_all_data TO guarded; ' : 'Run the statements'
+    expectRefusal(result, 'failed', 'The role guarded cannot read 6 objects', short)
     const statements = [
       'GRANT USAGE ON SCHEMA shop TO guarded;',
       'GRANT SELECT ON TABLE shop.orders TO guarded;',

@@ -122,6 +122,8 @@ test('neither numbers, nor bytes, nor what a function raises', async () => {
   expect(await say("select '2026-01-01 Here/There'::timestamptz")).not.toContain('Here')
   expect(await say(`select convert_from('\\xff4711', 'UTF8')`)).toBe('invalid byte sequence for encoding "UTF8": 0x…')
   expect(await say("select refuse('Anna')")).toContain('raised an exception')
+  const coded = `do $$ begin raise check_violation using message = 'Anna'; end $$`
+  expect(await say(coded)).toContain('raised an exception')
   expect(await say("insert into t values ('abcd', 'x')")).toBe(
     'value for domain small violates check constraint "small_check"',
   )
