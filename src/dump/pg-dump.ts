@@ -1,7 +1,7 @@
 import { LifeboatError } from '../base/errors.ts'
 import type { Database } from '../postgres/database.ts'
 import { ProcessGroup, type ToolEnd } from '../postgres/process-group.ts'
-import { scrub } from '../postgres/scrub.ts'
+import { scrub, WITHHELD } from '../postgres/scrub.ts'
 import type { TablePatterns } from '../postgres/table-choice.ts'
 import { TOOL_CONNINFO } from '../postgres/tool-environment.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
@@ -71,7 +71,8 @@ function pgDumpArguments(options: PgDumpOptions, directory: string): string[] {
 export function pgDumpFailure(end: ToolEnd, secrets: readonly string[]): LifeboatError | undefined {
   if (end.code === 0) return undefined
   const text = scrub(end.stderr, [...secrets])
-  const lines = text.split('\n').filter((line) => /error|fatal|detail/i.test(line))
+  // Lines that say nothing any more would crowd out the one that says why.
+  const lines = text.split('\n').filter((line) => /error|fatal|detail/i.test(line) && !line.endsWith(WITHHELD))
   const said = (lines.length > 0 ? lines : text.split('\n').filter(Boolean)).slice(-3).join(' · ')
   const how = end.code === null ? `was ended by ${end.signal}` : `ended with exit code ${end.code}`
   const diagnosis = diagnose(end.stderr, text)

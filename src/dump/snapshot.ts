@@ -167,6 +167,7 @@ async function askOptional(client: pg.Client, expression: string): Promise<strin
 /** The file of a table now, against the file that the snapshot sees; only what is dumped is locked, and matters. */
 async function assertNotRewritten(client: pg.Client, locked: readonly TableFacts[]): Promise<void> {
   const tables = locked.filter(({ kind }) => kind === 'r')
+  await learnOfChanges(client)
   const { rows } = await client.query<{ oid: string; filenode: string | null }>(
     'select oid::int8::text as oid, pg_relation_filenode(oid)::int8::text as filenode from unnest($1::oid[]) as oid',
     [tables.map(({ oid }) => oid)],
@@ -179,6 +180,16 @@ async function assertNotRewritten(client: pg.Client, locked: readonly TableFacts
     `Rewritten since the snapshot, so that the dump would hold them empty: ${rewritten.map(({ identity }) => identity).join(', ')}`,
     'Start the dump again when no migration is running.',
   )
+}
+
+/**
+ * A session takes from its cache where a table's file is, and is told what others changed only when it takes a lock that
+ * it does not have yet: one that nothing else asks for here, and that is given back at once.
+ */
+async function learnOfChanges(client: pg.Client): Promise<void> {
+  await client.query('savepoint unlocked')
+  await client.query('lock table pg_catalog.pg_shseclabel in access share mode')
+  await client.query('rollback to savepoint unlocked; release savepoint unlocked')
 }
 
 /** Asks for a sign of life now and then: routers drop connections that stay silent for long. */

@@ -1,15 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import { codeOf, LifeboatError } from '../base/errors.ts'
+import type { ProcessOwner } from './commands.ts'
 import { START_WHEN_TOLD, tellToStart } from './start-when-told.ts'
 
 export interface GroupOptions {
   env: Record<string, string>
   /** Ends the group: SIGTERM, and SIGKILL 3 s later. */
-  signal: AbortSignal
+  signal?: AbortSignal | undefined
   /** Removed by the watchdog if this process dies before the group does. */
   removeOnDeath?: string
+  /** Default: whoever this process is. */
+  owner?: ProcessOwner
+  cwd?: string
+  /** Gets both, and has to read standard output, which is discarded otherwise. */
+  onOutput?: (stdout: Readable, stderr: Readable) => void
 }
 
 /** What a tool came to. `stderr` is as the tool wrote it: scrub it before anyone sees it. */
@@ -25,9 +32,9 @@ const MAX_STDERR = 4 << 20
 const KILL_AFTER_MS = 3_000
 
 /**
- * A long-lived tool in a process group of its own: pg_dump and pg_restore fork workers, and a signal must reach them
- * all. A watchdog outside the group ends it, paused or not, if this process dies without a chance to: a stopped pg_dump
- * would otherwise hold its locks on production for as long as the machine lives.
+ * A tool, or a command of the user, in a process group of its own: pg_dump and pg_restore fork workers, and a signal must
+ * reach them all. A watchdog outside the group ends it, paused or not, if this process dies without a chance to: a stopped
+ * pg_dump would otherwise hold its locks on production for as long as the machine lives.
  */
 export class ProcessGroup {
   readonly pid: number
@@ -42,26 +49,32 @@ export class ProcessGroup {
     // Workers outlive a leader that was killed; nobody is left to end them.
     child.once('exit', abort)
     this.ended = collect(child).finally(() => {
+      // Who closed the output that it was given, and stays.
+      this.#send('SIGKILL')
       this.#over = true
-      options.signal.removeEventListener('abort', abort)
+      options.signal?.removeEventListener('abort', abort)
       watchdog.stdin?.end('over\n')
     })
-    if (options.signal.aborted) abort()
-    else options.signal.addEventListener('abort', abort, { once: true })
+    if (options.signal?.aborted) abort()
+    else options.signal?.addEventListener('abort', abort, { once: true })
   }
 
-  /** Starts the tool; its standard output is discarded. Error: `tool-failed` if it cannot be started. */
+  /** Starts the tool. Error: `tool-failed` if it cannot be started. */
   static async start(command: string, args: readonly string[], options: GroupOptions): Promise<ProcessGroup> {
     try {
       await access(command, constants.X_OK)
     } catch (error) {
       throw cannotStart(command, codeOf(error))
     }
+    const { env, owner, cwd, onOutput } = options
     const child = spawn('/bin/sh', ['-c', START_WHEN_TOLD, 'pg-lifeboat-start', command, ...args], {
+      ...owner,
+      ...(cwd === undefined ? {} : { cwd }),
       detached: true,
-      env: options.env,
-      stdio: ['pipe', 'ignore', 'pipe'],
+      env,
+      stdio: ['pipe', onOutput ? 'pipe' : 'ignore', 'pipe'],
     })
+    if (child.stdout && child.stderr) onOutput?.(child.stdout, child.stderr)
     try {
       await once(child, 'spawn')
     } catch (error) {
@@ -98,13 +111,14 @@ export class ProcessGroup {
     try {
       process.kill(-this.pid, signal)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      // Nobody is left, or none but who became another user (a command with sudo).
+      if (codeOf(error) !== 'ESRCH' && codeOf(error) !== 'EPERM') throw error
     }
   }
 }
 
 function cannotStart(command: string, why: string | undefined): LifeboatError {
-  return new LifeboatError('tool-failed', `${command} cannot be started (${why})`, 'Reinstall the PostgreSQL client.')
+  return new LifeboatError('tool-failed', `${command} cannot be started (${why})`, 'Reinstall the PostgreSQL packages.')
 }
 
 async function collect(child: ChildProcess): Promise<ToolEnd> {

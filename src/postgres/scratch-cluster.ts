@@ -28,7 +28,7 @@ const PORT_ATTEMPTS = 5
 export interface ScratchOptions {
   /** Of a major that can take the dump; found with `need: 'server'`. */
   tools: PostgresTools
-  /** Where the cluster's directory is made. As root, and if the server's user cannot get there, /tmp or /var/tmp. */
+  /** Where the cluster's directory is made. If the server's user cannot get there: beside it, else in /tmp or /var/tmp. */
   parent: string
   log: Log
   /** PATH, and what the runner uses to find left-over processes; nothing that steers PostgreSQL is passed on. */

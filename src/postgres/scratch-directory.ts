@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { LifeboatError } from '../base/errors.ts'
 import { type ProcessOwner, runAs } from './commands.ts'
+import { ProcessGroup } from './process-group.ts'
 import { readMachine, scratchSettings, settingLines } from './scratch-settings.ts'
 import { scrub } from './scrub.ts'
 import type { PostgresTools } from './tools.ts'
@@ -11,11 +12,12 @@ export const SCRATCH_PREFIX = 'pg-lifeboat-scratch-'
 const LOG_TAIL_LINES = 8
 
 /**
- * A directory that `owner` can reach and write to: below `parent`, else below the roomier of the temporary directories
- * (root's own directories are closed to the user that the server runs as).
+ * A directory that `owner` can reach and write to: below `parent`, else beside it (root's own directories are closed to
+ * the user that the server runs as; the runner's, which they are in, need not be), else below the roomier of the temporary
+ * directories.
  */
 export async function makeDirectory(parent: string, owner: ProcessOwner, env: Record<string, string>): Promise<string> {
-  for (const candidate of [parent, ...(await temporaryDirectories())]) {
+  for (const candidate of [parent, dirname(parent), ...(await temporaryDirectories())]) {
     const directory = await mkdtemp(join(candidate, SCRATCH_PREFIX)).catch(() => undefined)
     if (directory === undefined) continue
     if (owner.uid !== undefined && owner.gid !== undefined) await chown(directory, owner.uid, owner.gid)
@@ -56,7 +58,10 @@ export interface Initialization {
   signal?: AbortSignal | undefined
 }
 
-/** initdb, the throw-away settings, and a pg_hba.conf that lets in nobody but passwords over 127.0.0.1. */
+/**
+ * initdb, the throw-away settings, and a pg_hba.conf that lets in nobody but passwords over 127.0.0.1. The directory is
+ * removed if this process dies meanwhile.
+ */
 export async function initializeCluster(options: Initialization): Promise<void> {
   const { tools, directory, owner, env, password, cores, signal } = options
   const data = join(directory, 'data')
@@ -66,10 +71,17 @@ export async function initializeCluster(options: Initialization): Promise<void> 
   const args = ['-D', data, '--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
   args.push('--encoding=UTF8', '--locale=C', '--no-sync')
   if (tools.major >= 18) args.push('--no-data-checksums')
-  const { exitCode, stderr } = await runAs(owner, tools.path('initdb'), args, { env, cwd: directory })
+  const initdb = await ProcessGroup.start(tools.path('initdb'), args, {
+    env,
+    owner,
+    cwd: directory,
+    signal,
+    removeOnDeath: directory,
+  })
+  const { code, stderr } = await initdb.ended
   await rm(passwordFile, { force: true })
-  if (exitCode !== 0) throw clusterFailure('initdb failed', stderr, dirname(directory))
   signal?.throwIfAborted()
+  if (code !== 0) throw clusterFailure('initdb failed', stderr, dirname(directory))
   const settings = scratchSettings(await readMachine(directory, cores))
   await appendFile(join(data, 'postgresql.conf'), settingLines(settings))
   await writeFile(join(data, 'pg_hba.conf'), 'host all all 127.0.0.1/32 scram-sha-256\n')

@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 
 const MASK = '***'
-const WITHHELD = '(withheld: may hold row values)'
+/** What stands for what was left out. */
+export const WITHHELD = '(withheld: may hold row values)'
 /** A line that begins a message of a tool or the server; others continue the one before. */
 const LABEL =
   /^(?:[\w./-]+: )?(?:(?:while |warning: |error: |detail: |hint: |fatal: |info: )|[\w./:<>-]*\s*(?:ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|LOG|DEBUG\d?|DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LOCATION|LINE \d+|Command was):)/
@@ -111,7 +112,8 @@ function dropValues(text: string): string {
 function safeLine(line: string): string {
   const context = /^(.*?\bCONTEXT:\s+)(.*)$/.exec(line)
   if (context !== null) return `${context[1]}${safeContext(context[2] ?? '')}`
-  const detail = /^(.*?\b(?:DETAIL|detail):\s+)(.*)$/.exec(line)
+  // What the server said while rows were read comes as a detail of the tool.
+  const detail = /^(.*?\b(?:DETAIL|detail):\s+)(?!Error message from server: )(.*)$/.exec(line)
   if (detail !== null) return `${detail[1]}${safeDetail(detail[2] ?? '')}`
   const statement = /^(.*?\b(?:STATEMENT|QUERY|LINE \d+):)/.exec(line)
   if (statement !== null) return `${statement[1]} ${WITHHELD}`

@@ -1,11 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import type pg from 'pg'
 import { codeOf, messageOf } from '../base/errors.ts'
 import { type CheckResult, type Finding, statusOf } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { Database } from '../postgres/database.ts'
+import { ProcessGroup } from '../postgres/process-group.ts'
 import { describeServerError, failureOf } from './server-messages.ts'
 
 /** A statement about the data that must hold in the restored database. */
@@ -91,25 +91,26 @@ export interface CommandOptions {
   signal: AbortSignal
 }
 
-/** Runs the user's command with DATABASE_URL and the PG* variables of the restored database; exit code 0 passes. */
+/**
+ * Runs the user's command with DATABASE_URL and the PG* variables of the restored database; exit code 0 passes. What it
+ * left running in the background is ended with it.
+ */
 export async function runUserCommand(options: CommandOptions | undefined): Promise<CheckResult> {
   const title = 'Your command succeeds'
   if (options === undefined) {
     return { id: 'command', title, status: 'not run', summary: 'none was given', findings: [], seconds: 0 }
   }
-  const { command, url, target, env, clock, log, signal } = options
+  const { command, clock, log, signal } = options
   const began = clock.now().getTime()
-  // Nothing that steers another tool of libpq elsewhere is passed on.
-  const inherited = Object.entries(env).filter(([name]) => !name.startsWith('PG') && !name.startsWith('INPUT_'))
-  const child = spawn('bash', ['-e', '-o', 'pipefail', '-c', command], {
-    env: { ...Object.fromEntries(inherited), ...(await addressOf(target)), DATABASE_URL: url },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  })
-  for (const stream of [child.stdout, child.stderr]) {
+  const tell = (stream: Readable) =>
     createInterface({ input: stream }).on('line', (line) => log.info(`command: ${line}`))
-  }
-  const code = await endOf(child, signal)
+  const env = await commandEnvironment(options)
+  const group = await ProcessGroup.start('/usr/bin/env', ['bash', '-e', '-o', 'pipefail', '-c', command], {
+    env,
+    signal,
+    onOutput: (...streams) => streams.forEach(tell),
+  })
+  const { code } = await group.ended
   signal.throwIfAborted()
   const ended = code === null ? 'was ended by a signal' : `ended with exit code ${code}`
   const findings: Finding[] =
@@ -120,29 +121,17 @@ export async function runUserCommand(options: CommandOptions | undefined): Promi
   return { id: 'command', title, status: statusOf(findings), summary: ended, findings, seconds }
 }
 
-/** The variables that lead to the database, without those that would pin an application's session. */
-async function addressOf(target: Database): Promise<Record<string, string>> {
-  const variables = Object.entries(await target.toolEnvironment())
+/**
+ * Nothing that steers another tool of libpq elsewhere is passed on, nor what would pin an application's session: only the
+ * variables that lead to the database.
+ */
+async function commandEnvironment({ env, target, url }: CommandOptions): Promise<Record<string, string>> {
+  const inherited = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined || /^(PG|INPUT_)/.test(name) ? [] : [[name, value] as const],
+  )
   const pins = ['PGOPTIONS', 'PGTZ', 'PGCLIENTENCODING']
-  return Object.fromEntries(variables.filter(([name]) => name.startsWith('PG') && !pins.includes(name)))
-}
-
-/** The exit code, null for a signal. What the command left running in the background is ended with it. */
-async function endOf(child: ChildProcess, signal: AbortSignal): Promise<number | null> {
-  const stop = () => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-    } catch (error) {
-      if (codeOf(error) !== 'ESRCH') throw error
-    }
-  }
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  const closed = once(child, 'close')
-  const [code] = (await once(child, 'exit')) as [number | null]
-  // Otherwise a server that it started would hold its output open for ever.
-  stop()
-  await closed
-  signal.removeEventListener('abort', stop)
-  return code
+  const address = Object.entries(await target.toolEnvironment()).filter(
+    ([name]) => name.startsWith('PG') && !pins.includes(name),
+  )
+  return { ...Object.fromEntries(inherited), ...Object.fromEntries(address), DATABASE_URL: url }
 }

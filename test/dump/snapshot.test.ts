@@ -15,6 +15,7 @@ import { type HeldSnapshot, holdSnapshot } from '../../src/dump/snapshot.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
 import { parseToc, sequenceSets, tableDataEntries } from '../../src/postgres/toc.ts'
+import { type Gate, type GateProxy, startGateProxy } from '../e2e/gate-proxy.ts'
 import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 import { startClock, until } from '../until.ts'
 import { codeThrownBy } from './support.ts'
@@ -49,18 +50,33 @@ test.each([
   expect(failure?.remedy).toMatch(/.{20}/)
 })
 
+test('what the server said is told, however much pg_dump says after it', () => {
+  const stderr = `pg_dump: error: Dumping the contents of table "a" failed: PQgetResult() failed.
+pg_dump: detail: Error message from server: ERROR:  canceling statement due to conflict with recovery
+DETAIL:  User query might have needed to see row versions that must be removed.
+pg_dump: detail: Command was: COPY public.a (x) TO stdout;
+pg_dump: error: a worker process died unexpectedly
+`
+  const failure = pgDumpFailure({ code: 1, signal: null, stderr }, [])
+  expect(failure?.message).toContain('canceling statement due to conflict with recovery')
+  expect(failure?.message).not.toContain('withheld')
+})
+
 describe.each(availableMajors())('PostgreSQL %i', (major) => {
   let server: TestServer
   let temp: string
+  let gates: GateProxy
   const opened: Database[] = []
 
   beforeAll(async () => {
     temp = await mkdtemp(join(tmpdir(), 'lifeboat-snapshot-'))
     server = await startServer(major)
+    gates = await startGateProxy(server.port)
   })
 
   afterAll(async () => {
     await Promise.all(opened.map((database) => database.close()))
+    await gates?.stop()
     await server?.stop()
     await rm(temp, { recursive: true, force: true })
   })
@@ -68,9 +84,10 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
   async function open(
     name: string,
     sql: string,
-    options: { encoding?: string; collate?: string; ctype?: string } = {},
+    options: { encoding?: string; collate?: string; ctype?: string; gated?: boolean } = {},
   ) {
-    const url = await server.createDatabase(name, options)
+    const direct = await server.createDatabase(name, options)
+    const url = options.gated ? direct.replace(`:${server.port}/`, `:${gates.port}/`) : direct
     await server.psql(name, sql)
     const database = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
     opened.push(database)
@@ -83,54 +100,35 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     return holdSnapshot({ database, patterns: EVERYTHING, lockWaitSeconds, clock: systemClock, signal })
   }
 
-  /**
-   * How many rows of `a` and `b` a reader in the snapshot sees, as pg_dump would; undefined where it does not get its locks,
-   * since a migration stands in the queue before it: then pg_dump fails, and says so.
-   */
-  async function countIn(database: Database, { exportedId }: HeldSnapshot): Promise<number | undefined> {
-    const client = await database.connect('reader')
-    try {
-      await client.query('begin transaction isolation level repeatable read, read only')
-      await client.query(`set transaction snapshot '${exportedId}'; set local lock_timeout = '100ms'`)
-      const { rows } = await client.query<{ n: number }>(
-        'select ((select count(*) from public.a) + (select count(*) from public.b))::int as n',
-      )
-      return rows[0]?.n
-    } catch (error) {
-      if (codeOf(error) !== '55P03') throw error
-      return undefined
-    } finally {
-      await client.end()
-    }
+  /** Waits until so many sessions stand in the queue for a table of that database. */
+  async function untilQueued(name: string, count: number): Promise<void> {
+    const queued = `select count(*) from pg_locks l join pg_database d on d.oid = l.database
+      where d.datname = '${name}' and l.mode = 'AccessExclusiveLock' and not l.granted`
+    await until(async () => (await server.psql('postgres', queued)) === String(count))
   }
 
-  test('ALTER TABLE … TYPE and TRUNCATE around the snapshot never make a table empty in it', async () => {
-    const database = await open('race', 'create table a (x int); create table b (x int);')
-    const writer = await database.connect('migration')
-    const counts: (number | undefined)[] = []
-    const filled =
-      'insert into public.a select generate_series(1, 1000); insert into public.b select generate_series(1, 1000)'
-    await writer.query(filled)
-    for (let round = 0; round < 15; round += 1) {
-      // Each in one transaction, so that a reader sees 1,000 rows in each whenever the snapshot is taken.
-      const migration = async () => {
-        await new Promise((resolve) => setTimeout(resolve, (round % 10) * 12))
-        await writer.query(`alter table public.a alter column x type ${round % 2 === 0 ? 'bigint' : 'int'}`)
-        await writer.query(`begin; truncate public.a, public.b; ${filled}; commit`)
-      }
-      const migrated = migration()
-      const held = await hold(database)
-      counts.push(await countIn(database, held))
-      await held.assertNotRewritten()
-      await held.release()
-      await migrated
-    }
-    await writer.end()
-    // At rest: where every other reader met a migration, there is still this one.
-    const held = await hold(database)
-    counts.push(await countIn(database, held))
+  test('ALTER TABLE … TYPE and TRUNCATE that come just before the snapshot have to wait for it to end', async () => {
+    const rows = 'select generate_series(1, 1000)'
+    const tables = `create table a (x int); insert into a ${rows}; create table b (x int); insert into b ${rows}`
+    const database = await open('race', tables, { gated: true })
+    const [emptying, changing] = await Promise.all([database.connect('emptying'), database.connect('changing')])
+    const gate = gates.hold('pg_export_snapshot')
+    const holding = hold(database)
+    await gate.reached
+    const migrated = Promise.all([
+      emptying.query(`begin; truncate public.a; insert into public.a ${rows}; insert into public.a ${rows}; commit`),
+      changing.query('alter table public.b alter column x type bigint'),
+    ])
+    await untilQueued('race', 2)
+    gate.open()
+    const held = await holding
+    await held.assertNotRewritten()
+    expect(held.inventory.objects.find(({ identity }) => identity === 'public.b.x')?.facts.type).toBe('integer')
+    await untilQueued('race', 2)
     await held.release()
-    expect(new Set(counts.filter((count) => count !== undefined))).toEqual(new Set([2_000]))
+    await migrated
+    expect(await server.psql('race', 'select count(*) from a')).toBe('2000')
+    await Promise.all([emptying.end(), changing.end()])
   })
 
   test('while the snapshot is held, what would empty a table has to wait; what is not dumped may be rewritten', async () => {
@@ -151,6 +149,17 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     // Before 16 whoever asks for a view's definition, as pg_dump does, keeps a lock on the view itself.
     if (major >= 16) await writer.query('refresh materialized view public.m')
     await held.assertNotRewritten()
+    // Nobody can do so while it is locked, but by force.
+    const [before] = (await writer.query("select relfilenode from pg_class where oid = 'public.b'::regclass")).rows
+    const move = (to: number) =>
+      writer.query(`update pg_class set relfilenode = ${to} where oid = 'public.b'::regclass`)
+    await writer.query('set allow_system_table_mods = on')
+    await move(before.relfilenode + 1)
+    await expect(held.assertNotRewritten()).rejects.toMatchObject({
+      code: 'rewritten-table',
+      message: expect.stringMatching(/hold them empty: public\.b$/),
+    })
+    await move(before.relfilenode)
     expect(await held.release()).toBeGreaterThan(0)
     expect(await held.release()).toBeGreaterThan(0)
     await writer.query('truncate public.a')
@@ -171,38 +180,34 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     await writer.end()
   })
 
-  test('tables that come and go between the list and the locks start the attempt anew', async () => {
-    const database = await open('comings', 'create table a (x int); create table b (x int)')
-    const migration = await database.connect('migration')
-    let over = false
-    const coming = (async () => {
-      for (let n = 0; !over; n += 1) {
-        await migration.query(`create table public.t${n} (x int)`)
-        await migration.query(`drop table public.t${n}`)
-        await new Promise((resolve) => setTimeout(resolve, 15))
-      }
-    })()
-    try {
-      for (let round = 0; round < 10; round += 1) {
-        const held = await hold(database).catch((error: LifeboatError) => error)
-        if (held instanceof LifeboatError) {
-          expect(held.code).toBe('tables-change')
-          continue
-        }
-        const client = await database.connect('check')
-        const { rows } = await client.query<{ oid: number }>(
-          "select relation as oid from pg_locks where mode = 'AccessShareLock' and granted and pid <> pg_backend_pid()",
-        )
-        const locked = new Set(rows.map(({ oid }) => oid))
-        expect(held.inventory.tables.filter(({ oid }) => !locked.has(oid))).toEqual([])
-        await client.end()
-        await held.release()
-      }
-    } finally {
-      over = true
-      await coming
-      await migration.end()
+  test('a table that comes or goes between the list and the locks starts the attempt anew, but not for ever', async () => {
+    const database = await open('comings', 'create table a (x int); create table b (x int)', { gated: true })
+    const client = await database.connect('migration')
+    const meanwhile = async (gate: Gate, statement: string) => {
+      await gate.reached
+      await client.query(statement)
+      gate.open()
     }
+    const [goes, comes] = [gates.hold('lock table only'), gates.hold('pg_export_snapshot')]
+    const holding = hold(database)
+    await meanwhile(goes, 'drop table public.b')
+    await meanwhile(comes, 'create table public.c (x int)')
+    const held = await holding
+    const { rows } = await client.query<{ oid: number }>(
+      "select relation as oid from pg_locks where mode = 'AccessShareLock' and granted and pid <> pg_backend_pid()",
+    )
+    const locked = new Set(rows.map(({ oid }) => oid))
+    const { tables } = held.inventory
+    expect(tables.map(({ identity, oid }) => [identity, locked.has(oid)])).toEqual([
+      ['public.a', true],
+      ['public.c', true],
+    ])
+    await held.release()
+    const attempts = Array.from({ length: 5 }, () => gates.hold('pg_export_snapshot'))
+    const failing = codeThrownBy(hold(database))
+    for (const [number, gate] of attempts.entries()) await meanwhile(gate, `create table public.t${number} (x int)`)
+    expect(await failing).toBe('tables-change')
+    await client.end()
   })
 
   test('a table that somebody holds exclusively is named within the time to wait', async () => {
@@ -285,8 +290,7 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     const again = await hold(database)
     const migration = await database.connect('migration')
     const migrated = migration.query('truncate public.a')
-    const waits = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted"
-    await until(async () => (await server.psql('postgres', waits)) !== '0')
+    await untilQueued('wanted', 1)
     expect(await again.exclusiveLocks()).toEqual([
       expect.stringMatching(/^public\.a is wanted exclusively by process \d+ \(pg-lifeboat migration\)$/),
     ])

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
+import { ListMultipartUploadsCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { StepResult } from '../../scripts/lib/local-runner.ts'
+import { memoryLog, systemClock } from '../../src/base/ports.ts'
+import { sweepLeftOvers } from '../../src/dump/sweep.ts'
 import { availableMajors } from '../support/postgres.ts'
 import { startClock, until } from '../until.ts'
 import { expectFailed, FaultBench, MIB, spools } from './fault-bench.ts'
@@ -121,28 +123,42 @@ describe('a dump that ends in its middle, on every major', () => {
   })
 })
 
-test('cancelled in the middle of a multipart upload: no upload stays open', async () => {
+test('in the middle of a multipart upload: cancelled it leaves none open, killed it leaves what is swept a week later', async () => {
   const s3 = await lab.storage('s3')
   const { client } = await lab.s3()
   const uploads = async () => {
     const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: s3.bucket }))
     return Uploads ?? []
   }
+  const versions = async () => {
+    const { Versions = [], DeleteMarkers = [] } = await client.send(
+      new ListObjectVersionsCommand({ Bucket: s3.bucket }),
+    )
+    return [...Versions, ...DeleteMarkers].map(({ Key, VersionId }) => `${Key} ${VersionId}`)
+  }
   expectExit(await lab.run('action-dump', s3, { 'database-url': large.url }), 0)
-  const before = await s3.keys('app/heads/')
-  await large.throughProxy(async (proxy, inputs) => {
-    const job = await large.job(s3)
-    const when = async () => {
-      await proxy.held
-      await until(async () => (await uploads()).length > 0)
-    }
-    const result = await job.run({ action: 'action-dump', inputs, interrupt: { when, with: 'SIGINT' } })
-    expectFailed(result, /run was cancelled/)
-    expect(await uploads()).toEqual([])
-    await large.expectNothingLeft(job.directory)
-    await job.finish()
-  }, 50 * MIB)
-  await large.expectUntouched(before, s3)
+  const before = { heads: await s3.keys('app/heads/'), versions: await versions() }
+  const interrupted = (signal: 'SIGINT' | 'SIGKILL') =>
+    large.throughProxy(async (proxy, inputs) => {
+      const job = await large.job(s3)
+      const when = async () => {
+        await proxy.held
+        await until(async () => (await uploads()).length > 0)
+      }
+      const result = await job.run({ action: 'action-dump', inputs, interrupt: { when, with: signal } })
+      await large.expectNothingLeft(job.directory)
+      await job.finish()
+      return result
+    }, 50 * MIB)
+  expectFailed(await interrupted('SIGINT'), /run was cancelled/)
+  expect(await uploads()).toEqual([])
+  expect((await interrupted('SIGKILL')).signal).toBe('SIGKILL')
+  expect(await uploads()).not.toEqual([])
+  const nextWeek = { ...systemClock, now: () => new Date(Date.now() + 8 * 86_400_000) }
+  expect(await sweepLeftOvers(s3.storage, 'app', nextWeek, memoryLog())).toEqual([])
+  expect(await uploads()).toEqual([])
+  expect(await versions()).toEqual(before.versions)
+  await large.expectUntouched(before.heads, s3)
 })
 
 describe('a restore test that ends in its middle', () => {

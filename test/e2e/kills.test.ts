@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, rename, rm } from 'node:fs/promises'
+import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -9,6 +9,7 @@ import { startIntermediary } from '../storage/loopback.ts'
 import { availableMajors } from '../support/postgres.ts'
 import { until } from '../until.ts'
 import { FaultBench } from './fault-bench.ts'
+import { startGateProxy } from './gate-proxy.ts'
 import { killedAt, openDirectory, withTools } from './machine.ts'
 import { processesOf, untilNone } from './processes.ts'
 import { expectExit, Lab, type TestStorage } from './support.ts'
@@ -38,6 +39,8 @@ beforeAll(async () => {
 }, 300_000)
 afterAll(() => lab.close())
 
+const KILL = 'SIGKILL' as const
+
 describe('a dump that is killed', () => {
   const STAGES = ['Connect', 'Client tools', 'Preflight', 'Locks and snapshot', 'Dump, seal and store', 'Publish']
   const orphans = async () => {
@@ -45,27 +48,49 @@ describe('a dump that is killed', () => {
     return sets.filter((id) => !heads.includes(`app/heads/${id}.json`))
   }
 
+  /** Runs a dump that is killed; nothing of it runs on, and its post step leaves nothing. The log by then. */
+  async function kill(options: Partial<StepOptions>): Promise<string[]> {
+    const job = await bench.job()
+    const result = await job.run({ action: 'action-dump', inputs: { 'database-url': bench.url }, ...options })
+    expect(result.signal).toBe('SIGKILL')
+    await untilNone(() => processesOf([job.directory]), GONE_SECONDS)
+    const { posts, orphans: left } = await job.finish()
+    expect([posts.map(({ exitCode }) => exitCode), left]).toEqual([[0], []])
+    expect(await readdir(join(job.directory, 'temp'))).toEqual([])
+    return result.log
+  }
+
+  /** Kills a dump while the server answers pg_dumpall: its session must not live on either. */
+  async function killInPgDumpAll(): Promise<void> {
+    const proxy = await startGateProxy(bench.server.port)
+    const gate = proxy.hold('is_current_user', 'answer')
+    try {
+      const inputs = { 'database-url': bench.url.replace(`:${bench.server.port}/`, `:${proxy.port}/`) }
+      const when = async () => {
+        await gate.reached
+        expect(await bench.sessions()).toContainEqual(expect.stringContaining('pg_dumpall'))
+      }
+      await kill({ inputs, interrupt: { when, with: KILL } })
+      await untilNone(async () => (await bench.sessions()).filter((session) => session.includes('pg_dumpall')))
+    } finally {
+      await proxy.stop()
+    }
+  }
+
   test('at the beginning of each stage: no head, nothing runs on, and the next dump sweeps what is left', async () => {
     const before = await bench.heads()
-    const runs = STAGES.map(async (stage) => {
-      const job = await bench.job()
-      const env = await killedAt(lab, stage)
-      const result = await job.run({ action: 'action-dump', inputs: { 'database-url': bench.url }, env })
-      expect(result.signal).toBe('SIGKILL')
-      expect(result.log.at(-1)).toMatch(new RegExp(`^##\\[group\\]${stage}`))
-      await untilNone(() => processesOf([job.directory]), GONE_SECONDS)
-      const { posts, orphans: left } = await job.finish()
-      expect([posts.map(({ exitCode }) => exitCode), left]).toEqual([[0], []])
-      expect(await readdir(join(job.directory, 'temp'))).toEqual([])
+    const stages = STAGES.map(async (stage) => {
+      const log = await kill({ env: await killedAt(lab, stage) })
+      expect(log.at(-1)).toMatch(new RegExp(`^##\\[group\\]${stage}`))
     })
-    await Promise.all(runs)
+    await Promise.all([...stages, killInPgDumpAll()])
     await untilNone(bench.sessions)
     expect(await bench.heads()).toEqual(before)
-    // Everything was stored but what makes it a set.
-    const [half = '', ...others] = await orphans()
-    expect(others).toEqual([])
+    // At `Publish` all was stored but what makes it a set, in pg_dumpall all but the roles.
+    const halves = await orphans()
+    expect(halves).toHaveLength(2)
     const sets = join(fileURLToPath(bench.storage.url), 'app/sets')
-    await rename(join(sets, half), join(sets, half.replace(/^\d{8}/, '20260101')))
+    for (const half of halves) await rename(join(sets, half), join(sets, half.replace(/^\d{8}/, '20260101')))
     await bench.expectUntouched(before)
     expect(await orphans()).toEqual([])
   })
@@ -79,7 +104,7 @@ describe('a dump that is killed', () => {
         (await bench.sessions()).some((session) => /pg-lifeboat snapshot active Lock/.test(session))
       const job = await bench.job()
       const inputs = { 'database-url': bench.url, 'lock-wait-timeout': '10m' }
-      const interrupt = { when: () => until(waits), with: 'SIGKILL' as const }
+      const interrupt = { when: () => until(waits), with: KILL }
       expect((await job.run({ action: 'action-dump', inputs, interrupt })).signal).toBe('SIGKILL')
       await bench.expectNothingLeft(job.directory)
       await job.finish()
@@ -106,7 +131,7 @@ describe('a dump that is killed', () => {
       const result = await job.run({
         action: 'action-dump',
         inputs,
-        interrupt: { when: () => reached, with: 'SIGKILL' },
+        interrupt: { when: () => reached, with: KILL },
       })
       expect(result.signal).toBe('SIGKILL')
       await bench.expectNothingLeft(job.directory)
@@ -121,56 +146,64 @@ describe('a dump that is killed', () => {
 
 describe('a restore test that is killed', () => {
   interface Kill {
-    where: TestStorage
+    where?: TestStorage
     options?: Partial<StepOptions>
     /** Kills the run as soon as a process of it has this in its command line. */
     at?: string
-    /** Lets what is held go; until then, and without a post step, it stays. */
-    release?: () => Promise<void>
+    /** There is nothing of a cluster yet. */
+    early?: boolean
   }
 
-  async function kill({ where, options, at, release }: Kill): Promise<void> {
-    const evidence = (await where.keys()).filter((key) => key.includes('/evidence/'))
+  async function kill({ where = bench.storage, options, at, early = false }: Kill): Promise<void> {
     const job = await bench.job(where)
     const reached = async () => (await processesOf([job.directory])).some(({ command }) => command.includes(at ?? ''))
-    const interrupt = { when: () => until(reached), with: 'SIGKILL' as const }
+    const interrupt = { when: () => until(reached), with: KILL }
     const result = await job.run({
       action: 'action-restore-test',
       ...options,
       ...(at === undefined ? {} : { interrupt }),
     })
     expect(result.signal).toBe('SIGKILL')
-    const { cluster = '' } = result.state
-    expect(cluster).toMatch(/pg-lifeboat-scratch-/)
-    await release?.()
-    await untilNone(() => processesOf([job.directory, cluster]), GONE_SECONDS)
-    if (release === undefined) await untilNone(async () => (existsSync(cluster) ? [cluster] : []))
+    const { cluster } = result.state
+    expect(cluster ?? 'none').toMatch(early ? 'none' : /pg-lifeboat-scratch-/)
+    const marks = [job.directory, ...(cluster === undefined ? [] : [cluster])]
+    await untilNone(() => processesOf(marks), GONE_SECONDS)
+    await untilNone(async () => marks.slice(1).filter(existsSync))
     expect((await job.finish()).orphans).toEqual([])
-    expect(existsSync(cluster)).toBe(false)
-    expect((await where.keys()).filter((key) => key.includes('/evidence/'))).toEqual(evidence)
+  }
+
+  async function killAt(stage: string): Promise<void> {
+    await kill({ options: { env: await killedAt(lab, stage) }, early: /^(Choose|Server|Scratch)/.test(stage) })
   }
 
   /** Kills a run as soon as that program is at work, which does not come to an end. */
-  async function killedIn(program: string, argument: string): Promise<Kill & { release(): Promise<void> }> {
+  async function killIn(program: string, argument: string): Promise<void> {
     const mark = join(await openDirectory(lab, 'mark', true), 'running')
-    const wait = `: > '${mark}'; while [ -e '${mark}' ]; do sleep 0.1; done; exit 1`
-    const script = `case "$*" in *${argument}*) ${wait} ;; esac\nexec "$real" "$@"`
+    const script = `case "$*" in *${argument}*) : > '${mark}'; exec sleep 600 ;; esac\nexec "$real" "$@"`
     const env = await withTools(lab, MAJOR, { [program]: script })
-    const interrupt = { when: () => until(() => existsSync(mark)), with: 'SIGKILL' as const }
-    return { where: bench.storage, options: { env, interrupt }, release: () => rm(mark) }
+    await kill({ options: { env, interrupt: { when: () => until(() => existsSync(mark)), with: KILL } } })
   }
 
-  test('while its cluster is made: the post step removes what there is of it', async () => {
-    await kill(await killedIn('initdb', '--username=postgres'))
+  async function killInCommand(): Promise<void> {
+    const interrupt = { when: /^command: ready/, with: KILL }
+    await kill({ options: { inputs: { command: 'sleep 600 & echo ready; exec sleep 600' }, interrupt } })
+  }
+
+  test('at the beginning of each stage: nothing runs on, and there is no evidence', async () => {
+    const STAGES = ['Choose', 'Server and tools', 'Scratch server', 'Database and roles', 'Sequences', 'Rows']
+    STAGES.push('Statistics', 'Proof', 'Assertions')
+    await Promise.all(STAGES.map(killAt))
   })
 
-  test('in its schema, in its indexes, at its rows and its proof: the server and pg_restore are gone', async () => {
-    const { where, options } = await killedIn('pg_restore', '--section=pre-data')
-    await Promise.all([
-      kill({ where, ...(options === undefined ? {} : { options }) }),
-      kill({ where: endless, at: '--section=post-data' }),
-      kill({ where, options: { env: await killedAt(lab, 'Rows') } }),
-      kill({ where, options: { env: await killedAt(lab, 'Proof') } }),
-    ])
+  test('while its cluster is made, in its schema, its indexes and the command: nothing of them runs on', async () => {
+    const schema = killIn('pg_restore', '--section=pre-data')
+    const indexes = kill({ where: endless, at: '--section=post-data' })
+    await Promise.all([killIn('initdb', '--username=postgres'), schema, indexes, killInCommand()])
+  })
+
+  test('after all that there is no evidence of any of them', async () => {
+    for (const { keys } of [bench.storage, endless]) {
+      expect((await keys()).filter((key) => key.includes('/evidence/'))).toEqual([])
+    }
   })
 })

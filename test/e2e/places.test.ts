@@ -8,7 +8,7 @@ import type { ActionResult, StepResult } from '../../scripts/lib/local-runner.ts
 import { ROOT } from '../../scripts/lib/run.ts'
 import { findServerOwner, type ProcessOwner, runAs } from '../../src/postgres/commands.ts'
 import { availableMajors, type TestServer } from '../support/postgres.ts'
-import { onSmallDisk, ownedBy, withoutSudo } from './machine.ts'
+import { onSmallDisk, openDirectory, ownedBy, withoutSudo } from './machine.ts'
 import { expectRefusal } from './refusal.ts'
 import { expectExit, Lab, reportOf, type TestStorage } from './support.ts'
 import { startVersionProxy } from './version-proxy.ts'
@@ -54,13 +54,19 @@ async function actionsFor(owner: ProcessOwner, place: string): Promise<string> {
 }
 
 describe('several at once, and unusual places', () => {
-  test('two dumps at once both publish; two restore tests at once do not meet', async () => {
-    const own = await lab.storage('directory')
+  /** The ids of two sets, dumped into one storage at the same time. */
+  async function dumpTwice(own: TestStorage): Promise<string[]> {
     const dump = () => lab.run('action-dump', own, { 'database-url': url })
     const dumps = await Promise.all([dump(), dump()])
     for (const result of dumps) expectExit(result, 0)
     const ids = dumps.map(({ outputs }) => outputs['backup-id'] ?? '')
     expect(await own.keys('app/heads/')).toEqual(ids.map((id) => `app/heads/${id}.json`).sort())
+    return ids
+  }
+
+  test('two dumps at once both publish; two restore tests at once do not meet', async () => {
+    const own = await lab.storage('s3')
+    const [ids] = await Promise.all([dumpTwice(own), lab.storage('directory').then(dumpTwice)])
     const tests = await Promise.all(ids.map((backup) => lab.run('action-restore-test', own, { backup })))
     for (const result of tests) expectExit(result, 0)
     expect(tests.map(({ outputs }) => outputs['backup-id'])).toEqual(ids)
@@ -68,10 +74,13 @@ describe('several at once, and unusual places', () => {
   })
 
   test('a RUNNER_TEMP with spaces', async () => {
-    const temp = join(await lab.directory('spaces'), "the runner's own  place")
+    // Root's scratch server is another user's.
+    const temp = join(await openDirectory(lab, 'spaces', true), "the runner's own  place")
     for (const action of ['action-dump', 'action-verify', 'action-restore-test'] as const) {
       const inputs: Record<string, string> = action === 'action-dump' ? { 'database-url': url } : {}
-      expectExit(await lab.run(action, storage, inputs, { temp }), 0)
+      const result = await lab.run(action, storage, inputs, { temp })
+      expectExit(result, 0)
+      if (action === 'action-restore-test') expect(result.state.cluster?.startsWith(`${temp}/temp/`)).toBe(true)
     }
   })
 

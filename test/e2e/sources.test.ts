@@ -57,7 +57,7 @@ function typeOf(contents: Contents, column: string): unknown {
 
 describe('a migration that waits for a table', () => {
   interface Place {
-    server: TestServer
+    database: string
     proxy: GateProxy
     url: string
     migration: pg.Client
@@ -65,39 +65,52 @@ describe('a migration that waits for a table', () => {
     storage: TestStorage
   }
 
-  const places: Place[] = []
+  async function makePlace(major: number, database: string): Promise<Place> {
+    const server = await lab.server(major)
+    const url = await server.createDatabase(database)
+    await server.psql(database, `create table orders (id int primary key, amount int); ${FILL}`)
+    return {
+      database,
+      proxy: await startGateProxy(server.port),
+      url,
+      migration: await connect(url, 'migrate'),
+      watcher: await connect(url, 'watcher'),
+      storage: await lab.storage('directory'),
+    }
+  }
+
+  const FILL = 'insert into public.orders select i, i from generate_series(1, 4321) i'
+  /** No reader ever sees the table empty, but whose snapshot is older than this, and whose lock is younger. */
+  const EMPTY_AND_FILL = `begin; truncate public.orders; ${FILL}; commit`
+  const alter = (type: string) => `alter table public.orders alter column amount type ${type}`
+
+  /** One of each kind on each major: a dump that waits takes nobody's time. */
+  const names = ['deeds', 'late', 'between', 'early'] as const
+  const places: Record<(typeof names)[number], Place[]> = { deeds: [], late: [], between: [], early: [] }
 
   beforeAll(async () => {
-    for (const major of MAJORS) {
-      const server = await lab.server(major)
-      const url = await server.createDatabase('deeds')
-      await server.psql(
-        'deeds',
-        'create table orders (id int primary key, amount int); insert into orders select i, i from generate_series(1, 4321) i',
-      )
-      places.push({
-        server,
-        proxy: await startGateProxy(server.port),
-        url,
-        migration: await connect(url, 'migrate'),
-        watcher: await connect(url, 'watcher'),
-        storage: await lab.storage('directory'),
-      })
-    }
+    for (const name of names) places[name] = await Promise.all(MAJORS.map((major) => makePlace(major, name)))
   })
   afterAll(async () => {
-    for (const { migration, watcher, proxy } of places) {
+    for (const { migration, watcher, proxy } of Object.values(places).flat()) {
       await Promise.all([migration.end(), watcher.end()])
       await proxy.stop()
     }
   })
 
-  /** Changes the column's type while the dump is held at the gate, which opens when the change waits. Seconds it waited. */
-  async function migrateAt(gate: Gate, running: Promise<ActionResult>, place: Place, type: string): Promise<number> {
+  /** Migrates while the dump is held at the gate, which opens when the migration waits. Seconds it waited. */
+  async function migrateAt(
+    gate: Gate,
+    running: Promise<ActionResult>,
+    place: Place,
+    statement: string,
+  ): Promise<number> {
     await whileRunning(running, gate.reached)
     const clock = startClock()
-    const migrated = place.migration.query(`alter table public.orders alter column amount type ${type}`)
-    await untilTrue(place.watcher, "exists (select from pg_locks where mode = 'AccessExclusiveLock' and not granted)")
+    const migrated = place.migration.query(statement)
+    const queued = `exists (select from pg_locks l join pg_database d on d.oid = l.database
+      where l.mode = 'AccessExclusiveLock' and not l.granted and d.datname = current_database())`
+    await untilTrue(place.watcher, queued)
     gate.open()
     await migrated
     return clock.seconds()
@@ -107,15 +120,19 @@ describe('a migration that waits for a table', () => {
     return lab.run('action-dump', storage, { 'database-url': through(url, proxy), jobs: '2', ...inputs })
   }
 
-  async function expectGaveWay(place: Place, result: ActionResult, type: string): Promise<void> {
+  /** A set was made, whose table is not empty; the findings of the dump. */
+  async function expectWhole(place: Place, result: ActionResult, type = 'integer'): Promise<unknown[]> {
     expectExit(result, 0)
     const { 'backup-id': id = '' } = result.outputs
-    const contents = await contentsOf(place.storage, 'deeds', id)
+    const contents = await contentsOf(place.storage, place.database, id)
     expect(typeOf(contents, 'public.orders.amount')).toBe(type)
     expect(contents.tables.map(({ fingerprint }) => fingerprint.rows)).toEqual([4321])
-    expect(await place.storage.keys(`deeds/heads/${id}`)).toHaveLength(1)
-    const { findings } = await reportOf<DumpReport>(result)
-    expect(findings).toEqual([
+    expect(await place.storage.keys(`${place.database}/heads/${id}`)).toHaveLength(1)
+    return (await reportOf<DumpReport>(result)).findings
+  }
+
+  async function expectGaveWay(place: Place, result: ActionResult, type?: string): Promise<void> {
+    expect(await expectWhole(place, result, type)).toEqual([
       {
         severity: 'warning',
         message: expect.stringMatching(
@@ -128,28 +145,49 @@ describe('a migration that waits for a table', () => {
     expect(plainText(result.summary)).toContain('gave way to a migration')
   }
 
+  async function expectOneSet({ storage, database }: Place): Promise<void> {
+    expect(await storage.keys(`${database}/heads/`)).toHaveLength(1)
+  }
+
+  /** It comes when our own locks are held, or are not yet; pg_dump's never are. */
+  async function truncateAt(text: string, place: Place): Promise<void> {
+    const gate = place.proxy.hold(text)
+    const running = dump(place, { 'lock-wait-timeout': '3s' })
+    await migrateAt(gate, running, place, EMPTY_AND_FILL)
+    await expectGaveWay(place, await running)
+    await expectOneSet(place)
+  }
+
   test('before pg_dump has its locks: it goes first, and the dump starts anew', async () => {
+    const altered = places.deeds.map(async (place) => {
+      const gate = place.proxy.hold('LOCK TABLE')
+      const running = dump(place)
+      const waited = await migrateAt(gate, running, place, alter('bigint'))
+      await expectGaveWay(place, await running, 'bigint')
+      // Ten seconds are promised; `lock-wait-timeout` is a minute.
+      expect(waited).toBeLessThan(30)
+      await expectOneSet(place)
+    })
+    const early = places.early.map(async (place) => {
+      const gate = place.proxy.hold('lock table only')
+      const running = dump(place)
+      await whileRunning(running, gate.reached)
+      await place.migration.query(EMPTY_AND_FILL)
+      gate.open()
+      expect(await expectWhole(place, await running)).toEqual([])
+    })
+    const between = places.between.map((place) => truncateAt('pg_export_snapshot', place))
+    const late = places.late.map((place) => truncateAt('LOCK TABLE', place))
     // Side by side, for most of it is waiting.
-    await Promise.all(
-      places.map(async (place) => {
-        const gate = place.proxy.hold('LOCK TABLE')
-        const running = dump(place)
-        const waited = await migrateAt(gate, running, place, 'bigint')
-        const result = await running
-        await expectGaveWay(place, result, 'bigint')
-        // Ten seconds are promised; `lock-wait-timeout` is a minute.
-        expect(waited).toBeLessThan(30)
-        expect(await place.storage.keys('deeds/heads/')).toHaveLength(1)
-      }),
-    )
+    await Promise.all([...altered, ...early, ...between, ...late])
   })
 
   test('in the middle of the dump, when a worker asks for its lock', async () => {
     await Promise.all(
-      places.map(async (place) => {
+      places.deeds.map(async (place) => {
         const gate = place.proxy.hold('LOCK TABLE public.orders IN ACCESS SHARE MODE NOWAIT')
         const running = dump(place)
-        await migrateAt(gate, running, place, 'numeric')
+        await migrateAt(gate, running, place, alter('numeric'))
         await expectGaveWay(place, await running, 'numeric')
       }),
     )
@@ -161,8 +199,8 @@ describe('a migration that waits for a table', () => {
       const nowait = 'LOCK TABLE public.orders IN ACCESS SHARE MODE NOWAIT'
       const [first, second] = [place.proxy.hold(nowait), place.proxy.hold(nowait)]
       const running = dump(place)
-      await migrateAt(first, running, place, 'int')
-      await migrateAt(second, running, place, 'bigint')
+      await migrateAt(first, running, place, alter('int'))
+      await migrateAt(second, running, place, alter('bigint'))
       const result = await running
       expectRefusal(
         result,
@@ -172,7 +210,7 @@ describe('a migration that waits for a table', () => {
       expect((await reportOf<DumpReport>(result)).error?.code).toBe('locked-out')
       expect(await place.storage.keys('deeds/heads/')).toEqual(heads)
     }
-    await Promise.all(places.map(endTwice))
+    await Promise.all(places.deeds.map(endTwice))
   })
 })
 

@@ -65,6 +65,22 @@ describe('inputs that are missing or malformed', () => {
     expectRefusal(result, 'unverified', ...names.map((name) => new RegExp(`\\b${name} (is|names)`)))
   })
 
+  test('action-restore-test names everything that is wrong at once', async () => {
+    const result = await lab.run('action-restore-test', sets.plain, {
+      storage: 'file://relative',
+      backup: 'the newest',
+      identity: 'age1public',
+      'verify-key': 'ssh-ed25519 AAAA',
+      jobs: '0',
+      'rto-target': 'an hour',
+      assertions: "has orders: select true\nselect 'a-customer'",
+      'keep-running': 'perhaps',
+    })
+    const names = ['storage', 'backup', 'identity', 'verify-key', 'jobs', 'rto-target', 'assertions', 'keep-running']
+    expectRefusal(result, 'unverified', ...names.map((name) => new RegExp(`\\b${name} (is|names|has)`)))
+    expect(result.log.join('\n')).not.toContain('a-customer')
+  })
+
   test('a database-url that is no URL, or that holds what must be encoded', async () => {
     const cases: [string, RegExp][] = [
       ['postgresql://app:p@ss-word@127.0.0.1/app', /database-url holds more than one @.*\n?.*%40/],
@@ -261,7 +277,11 @@ describe('a set that is not there, or that cannot be opened', () => {
       expectExit(missing, 0)
       expect(plainText(missing.summary)).toMatch(/no identity was given: its contents were not read/)
     } else expectRefusal(missing, 'unverified', /is encrypted, and no identity was given.*\n?.*identity/)
-    expectRefusal(wrong, 'unverified', /identity/)
+    expectRefusal(
+      wrong,
+      'unverified',
+      /none of the private keys given fits\.\n?.*one of the recipients of this backup set/,
+    )
     expectRefusal(foreign, 'failed', /signature of .* was not made by any key in verify-key/)
     expectRefusal(unsigned, 'failed', /is not signed, and verify-key is given/)
     // A stranger's key is no evidence against the set.

@@ -6,9 +6,10 @@ import { LifeboatError } from '../../src/base/errors.ts'
 import { memoryLog } from '../../src/base/ports.ts'
 import { type ParseOptions, parseConnection, SSL_MODES } from '../../src/postgres/connection.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
-import { type Authority, createAuthority } from '../support/certificates.ts'
+import { type Authority, createAuthority, createSelfSigned } from '../support/certificates.ts'
 import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 import { runTool } from '../support/run-tool.ts'
+import { until } from '../until.ts'
 
 const NAME = 'db.example.test'
 const HBA = [
@@ -31,9 +32,18 @@ beforeAll(async () => {
   const { certificate, key } = await authority.issue(NAME, `DNS:${NAME}`)
   const major = availableMajors()[0] ?? 15
   const settings = { ssl: 'on', ssl_cert_file: 'server.crt', ssl_key_file: 'server.key', ssl_ca_file: 'ca.crt' }
-  const files = { 'server.crt': certificate, 'server.key': key, 'ca.crt': await readFile(authority.file, 'utf8') }
-  encrypting = await startServer(major, { settings, files, hba: `${HBA.join('\n')}\n` })
-  plain = await startServer(major, { hba: `${HBA.at(-1)}\n` })
+  const own = await createSelfSigned(NAME, `DNS:${NAME}`)
+  const files = {
+    'server.crt': certificate,
+    'server.key': key,
+    'ca.crt': await readFile(authority.file, 'utf8'),
+    'own.crt': own.certificate,
+    'own.key': own.key,
+  }
+  ;[encrypting, plain] = await Promise.all([
+    startServer(major, { settings, files, hba: `${HBA.join('\n')}\n` }),
+    startServer(major, { hba: `${HBA.at(-1)}\n` }),
+  ])
   const roles = ['tlsonly', 'plainonly', 'certified'].map((role) => `create role ${role} login password 'word';`)
   await encrypting.psql('postgres', roles.join(' '))
 })
@@ -85,16 +95,10 @@ function urlOf({ server, user = 'postgres', host = '127.0.0.1', query }: Case): 
 
 test.each(SSL_MODES)('sslmode=%s: pg, the tools and libpq itself agree', async (mode) => {
   const cases: Case[] = []
-  for (const server of [() => encrypting, () => plain]) {
-    for (const root of [
-      '',
-      `&sslrootcert=${authority.file}`,
-      `&sslrootcert=${stranger.file}`,
-      '&sslrootcert=/nowhere.crt',
-    ]) {
-      for (const host of [NAME, 'other.example.test', '127.0.0.1'])
-        cases.push({ server, host, query: `sslmode=${mode}${root}` })
-    }
+  const roots = ['', ...[authority.file, stranger.file, '/nowhere.crt'].map((file) => `&sslrootcert=${file}`)]
+  for (const query of roots.map((root) => `sslmode=${mode}${root}`)) {
+    cases.push({ server: () => plain, host: NAME, query })
+    for (const host of [NAME, 'other.example.test', '127.0.0.1']) cases.push({ server: () => encrypting, host, query })
   }
   for (const user of ['tlsonly', 'plainonly']) cases.push({ server: () => encrypting, user, query: `sslmode=${mode}` })
   const seen = new Set<string>()
@@ -134,6 +138,34 @@ test('database-ca verifies chain and name, and what fails says what to change', 
   expect(await ours(urlOf({ server: () => plain, query: 'sslmode=verify-ca' }))).toMatchObject({
     code: 'tls-no-root-certificate',
   })
+})
+
+test('a server that signed its certificate itself: no authority is asked for by require, and it is its own', async () => {
+  const present = async (settings: string, root: string) => {
+    await encrypting.psql('postgres', `${settings}; select pg_reload_conf()`)
+    const query = `sslmode=verify-ca&sslrootcert=${root}`
+    await until(async () => (await oracle(urlOf({ server: () => encrypting, query }))) === 'tls')
+  }
+  const itself = join(encrypting.dataDirectory, 'own.crt')
+  const own = "alter system set ssl_cert_file = 'own.crt'; alter system set ssl_key_file = 'own.key'"
+  await present(own, itself)
+  for (const [query, host, expected] of [
+    ['sslmode=require', NAME, 'tls'],
+    [`sslmode=require&sslrootcert=${authority.file}`, NAME, 'refused'],
+    ['sslmode=verify-ca', NAME, 'refused'],
+    [`sslmode=verify-ca&sslrootcert=${authority.file}`, NAME, 'refused'],
+    [`sslmode=verify-ca&sslrootcert=${itself}`, 'other.example.test', 'tls'],
+    [`sslmode=verify-full&sslrootcert=${itself}`, NAME, 'tls'],
+    [`sslmode=verify-full&sslrootcert=${itself}`, 'other.example.test', 'refused'],
+  ] as const) {
+    const url = urlOf({ server: () => encrypting, host, query })
+    expect([query, await oracle(url), await ours(url)]).toMatchObject([
+      query,
+      expected,
+      { client: expected, tool: expected },
+    ])
+  }
+  await present('alter system reset all', authority.file)
 })
 
 test('client certificates work for both, and a key that others may read for neither', async () => {

@@ -37,7 +37,8 @@ beforeAll(async () => {
   await server.psql(
     'postgres',
     `create role reserved login password ${literal}; create role limited login connection limit 0 password 'x';
-     create role nologin password 'x'; create role tlsonly login password 'x'; create table sample (id int)`,
+     create role nologin password 'x'; create role tlsonly login password 'x'; create table sample (id int);
+     grant select on sample to reserved`,
   )
   await server.createDatabase('latin', { encoding: 'LATIN1', collate: 'C', ctype: 'C' })
 })
@@ -130,19 +131,12 @@ test('a password with every reserved character, encoded or in a URL as libpq all
     const env = await database.toolEnvironment()
     expect(JSON.stringify(env)).not.toContain('漢')
     expect((await stat(env.PGPASSFILE ?? '')).mode & 0o777).toBe(0o600)
+    // pg_dump takes its database from the environment although --dbname holds the keepalives.
     const dump = await runTool(join(server.bin, 'pg_dump'), ['--schema-only', `--dbname=${TOOL_CONNINFO}`], env)
-    expect(dump.code === 0 || dump.stderr).toMatch(/true|permission denied/)
-  })
-  expect(await readdir(temp)).toEqual([])
-})
-
-test('pg_dump takes its database from the environment when --dbname holds the keepalives', async () => {
-  await using(server.url('postgres'), async (database) => {
-    const args = ['--schema-only', `--dbname=${TOOL_CONNINFO}`]
-    const dump = await runTool(join(server.bin, 'pg_dump'), args, await database.toolEnvironment())
     expect([dump.code, dump.stderr]).toEqual([0, ''])
     expect(dump.stdout).toContain('CREATE TABLE public.sample')
   })
+  expect(await readdir(temp)).toEqual([])
 })
 
 test('a Unix socket, in the URL and by PGHOST, without TLS whatever sslmode says', async () => {

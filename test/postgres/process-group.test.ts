@@ -96,6 +96,27 @@ test.each(['exit 1', 'kill -9 $$'])('workers do not outlive a leader that ends b
   await until(async () => !(await isAlive(worker)))
 })
 
+test('nor does who closed its output and does not hear SIGTERM', async () => {
+  const { group, worker } = await startPair(`(trap '' TERM; exec sleep 600 >&- 2>&-) & echo $! > "$1"; exit 1`)
+  expect((await group.ended).code).toBe(1)
+  await until(async () => !(await isAlive(worker)))
+})
+
+test('what it writes is told while it runs', async () => {
+  const told: string[] = []
+  const script = 'echo out; echo words >&2; read -r word && echo "$word"; echo last'
+  const group = await ProcessGroup.start('/bin/sh', ['-c', script], {
+    env: {},
+    cwd: directory,
+    onOutput: (stdout, stderr) => {
+      for (const stream of [stdout, stderr]) stream.on('data', (chunk) => told.push(String(chunk)))
+    },
+  })
+  expect(await group.ended).toEqual({ code: 0, signal: null, stderr: 'words\n' })
+  // Nobody writes to its input.
+  expect(told.join('').match(/\w+/g)?.sort()).toEqual(['last', 'out', 'words'])
+})
+
 test('a paused group goes on where it stood', async () => {
   const script = `sh -c 'while [ ! -e "$1.go" ]; do sleep 0.05; done' sh "$1" & echo $! > "$1"; wait; echo done >&2`
   const { group, worker } = await startPair(script)

@@ -89,6 +89,14 @@ test.each([
     'pg_dump: error: query failed: ERROR:  permission denied for table t',
     'pg_dump: error: query failed: ERROR:  permission denied for table t',
   ],
+  [
+    'pg_dump: detail: Error message from server: ERROR:  invalid memory alloc request size 1200000003\nrow\nDETAIL:  Row 1.',
+    'pg_dump: detail: Error message from server: ERROR:  invalid memory alloc request size 1200000003\nDETAIL:  (withheld: may hold row values)',
+  ],
+  [
+    'pg_dump: detail: Error message from server: ERROR:  invalid byte: "Ann"',
+    'pg_dump: detail: Error message from server: ERROR:  invalid byte: "…"',
+  ],
   ['  ::set-output name=x::y', '  : :set-output name=x::y'],
   ['a ##[error]b\r::warning::c', 'a ## [error]b\n: :warning::c'],
   ['\u001b[31mred\u001b[0m\u0007\u202e', 'red'],

@@ -15,27 +15,34 @@ export interface Authority {
   remove(): Promise<void>
 }
 
+const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+
+async function signItself(commonName: string, extension: string, [certificate, key]: [string, string]): Promise<void> {
+  const out = ['-keyout', key, '-out', certificate, '-days', '2']
+  await run('openssl', ['req', '-x509', ...NEW_KEY, ...out, '-subj', `/CN=${commonName}`, '-addext', extension])
+}
+
+/** A certificate that no authority stands behind, as PEM. */
+export async function createSelfSigned(
+  commonName: string,
+  names: string,
+): Promise<{ certificate: string; key: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'lifeboat-own-'))
+  const files: [string, string] = [join(directory, 'own.crt'), join(directory, 'own.key')]
+  try {
+    await signItself(commonName, `subjectAltName=${names}`, files)
+    const [certificate = '', key = ''] = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+    return { certificate, key }
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
+
 /** A throw-away certificate authority, made with the openssl command in a new directory under the system's own. */
 export async function createAuthority(commonName: string): Promise<Authority> {
   const directory = await mkdtemp(join(tmpdir(), 'lifeboat-ca-'))
   const file = join(directory, 'ca.crt')
-  const key = join(directory, 'ca.key')
-  const common = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const extensions = ['-addext', 'basicConstraints=critical,CA:TRUE']
-  await run('openssl', [
-    'req',
-    '-x509',
-    ...common,
-    '-keyout',
-    key,
-    '-out',
-    file,
-    '-days',
-    '2',
-    '-subj',
-    `/CN=${commonName}`,
-    ...extensions,
-  ])
+  await signItself(commonName, 'basicConstraints=critical,CA:TRUE', [file, join(directory, 'ca.key')])
   let serial = 0
   return {
     file,
@@ -43,13 +50,13 @@ export async function createAuthority(commonName: string): Promise<Authority> {
     issue: async (name, names) => {
       serial += 1
       const base = join(directory, String(serial))
-      await run('openssl', ['req', ...common, '-keyout', `${base}.key`, '-out', `${base}.csr`, '-subj', `/CN=${name}`])
+      await run('openssl', ['req', ...NEW_KEY, '-keyout', `${base}.key`, '-out', `${base}.csr`, '-subj', `/CN=${name}`])
       await writeFile(`${base}.ext`, names === undefined ? '' : `subjectAltName=${names}\n`)
       const signing = [
         '-CA',
         file,
         '-CAkey',
-        key,
+        join(directory, 'ca.key'),
         '-set_serial',
         String(serial),
         '-days',
