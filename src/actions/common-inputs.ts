@@ -5,7 +5,7 @@ import { parseVerifyKeys } from '../backup-set/signature.ts'
 import { parseStorageUrl } from '../storage/location.ts'
 import { assertS3Settings } from '../storage/s3-settings.ts'
 import { parseIdentities } from '../streams/age.ts'
-import { type InputReader, linesOf, type Shape } from './inputs.ts'
+import { type InputReader, type InputSource, linesOf, type Shape } from './inputs.ts'
 
 /** Where the backups are; every action asks for it. */
 export interface StorageInputs {
@@ -31,6 +31,12 @@ const DATABASE_NAME: Shape = {
   matches: (value) => /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(value),
   problem: 'cannot be the name of a folder',
   accepted: 'letters, digits and . _ - (at most 100, the first no . or -), such as shop-production',
+}
+
+/** The input `database`, if it can be one: for a report of a run that ends before its inputs are read. */
+export function databaseInput(source: Pick<InputSource, 'input'>): string | undefined {
+  const name = source.input('database')
+  return DATABASE_NAME.matches(name) ? name : undefined
 }
 
 /** Reads `storage`, `database` and `s3-endpoint`; with `env` also what S3 needs besides. */

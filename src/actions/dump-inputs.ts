@@ -5,9 +5,10 @@ import { parseConnection } from '../postgres/connection.ts'
 import { parseRecipients } from '../streams/age.ts'
 import { readStorageInputs, type StorageInputs } from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
+import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
 /** The inputs of action-dump. Durations are seconds, sizes bytes; empty lists mean that nothing was asked for. */
-export interface DumpInputs extends StorageInputs {
+export interface DumpInputs extends StorageInputs, ReportingInputs {
   /** A connection URL or string; undefined: the PG* variables say where. */
   readonly databaseUrl?: string
   /** Certificates of the authorities to trust, in PEM form. */
@@ -54,6 +55,7 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
   return readInputs(source, (inputs) => {
     const values: DumpInputs = {
       ...readStorageInputs(inputs, env),
+      ...readReportingInputs(inputs),
       ...readConnectionInputs(inputs, env),
       label: inputs.optional('label', LABEL) ?? 'manual',
       content: inputs.oneOf('content', ['all', 'schema', 'data'], 'all'),

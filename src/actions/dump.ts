@@ -8,7 +8,7 @@ import { type DumpResult, dumpDatabase, setContent } from '../dump/dump.ts'
 import { PreflightError } from '../dump/preflight.ts'
 import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
-import { connectionSecrets, parseConnection } from '../postgres/connection.ts'
+import { type ConnectionSettings, connectionSecrets, parseConnection } from '../postgres/connection.ts'
 import { type Database, openDatabase } from '../postgres/database.ts'
 import { findTools } from '../postgres/tools.ts'
 import type { DumpReport } from '../reports/report.ts'
@@ -36,9 +36,8 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
   const stage = stageRunner(runner, report.stages, systemClock)
   Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
   const storage = await openStorageOf(runner, inputs, report)
-  const { source, secrets } = await stage('connect', 'Connect', () => connect(runner, inputs))
+  const { source, secrets } = await stage('connect', 'Connect', () => connect(runner, inputs, report))
   try {
-    report.database = databaseName(inputs, source)
     report.server = { version: source.serverVersionText, host: source.label.replace(/^.*@/, '') }
     const tools = await stage('tools', 'Client tools', () => {
       const packageCache = !runner.context.isPullRequest
@@ -78,20 +77,26 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
   }
 }
 
-async function connect(runner: Runner, inputs: DumpInputs): Promise<{ source: Database; secrets: string[] }> {
+async function connect(
+  runner: Runner,
+  inputs: DumpInputs,
+  report: DumpReport,
+): Promise<{ source: Database; secrets: string[] }> {
   const { databaseUrl, databaseCa } = inputs
   const caFile = databaseCa === undefined ? undefined : join(runner.temp, 'database-ca.pem')
   if (caFile !== undefined && databaseCa !== undefined) await writeFile(caFile, databaseCa, { mode: 0o600 })
   const settings = parseConnection(databaseUrl, process.env, caFile === undefined ? {} : { caFile })
   const secrets = connectionSecrets(settings, databaseUrl)
   for (const secret of secrets) runner.mask(secret)
+  // Known from here on, whether the server answers or not: an alert is about a database.
+  report.database = databaseName(inputs, settings)
   const { temp, log, signal } = runner
   return { source: await openDatabase(settings, { temp, log, env: process.env, signal }), secrets }
 }
 
 /** What the user calls the database; by default the name that the server knows it by. */
-function databaseName(inputs: DumpInputs, source: Database): string {
-  const name = inputs.database ?? source.settings.database
+function databaseName(inputs: DumpInputs, settings: Pick<ConnectionSettings, 'database'>): string {
+  const name = inputs.database ?? settings.database
   if (/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) return name
   const problem = 'is missing, and the name that the server knows the database by cannot be the name of a folder'
   const accepted = 'letters, digits and . _ - (at most 100, the first no . or -), such as shop-production'

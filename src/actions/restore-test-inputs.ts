@@ -1,5 +1,6 @@
 import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs } from './inputs.ts'
+import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
 /** A question to the restored database: it passes when it returns rows and the first column of each is true. */
 export interface Assertion {
@@ -8,7 +9,7 @@ export interface Assertion {
 }
 
 /** The inputs of action-restore-test. Durations are seconds. */
-export interface RestoreTestInputs extends StorageInputs, BackupInputs {
+export interface RestoreTestInputs extends StorageInputs, BackupInputs, ReportingInputs {
   readonly jobs: number
   readonly assertions: Assertion[]
   /** A shell command to run against the restored database. */
@@ -31,6 +32,7 @@ export function readRestoreTestInputs(
     const command = inputs.optional('command')
     return {
       ...readStorageInputs(inputs, env),
+      ...readReportingInputs(inputs),
       ...readBackupInputs(inputs),
       jobs: inputs.integer('jobs', 1, 64) ?? Math.min(64, Math.max(1, cores)),
       assertions: readAssertions(inputs),

@@ -8,8 +8,10 @@ import { renderLogLines, renderSummary } from '../reports/render.ts'
 import type { Report, ReportBase, StageTime } from '../reports/report.ts'
 import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/storage.ts'
-import type { StorageInputs } from './common-inputs.ts'
+import { databaseInput, type StorageInputs } from './common-inputs.ts'
 import { outputsOf } from './outputs.ts'
+import { reportingInputsOf } from './reporting-inputs.ts'
+import { tellOthers } from './tell.ts'
 
 /** Runs one stage in a group of the log, shows how far it is, and notes how long it took. */
 export type RunStage = <T>(id: string, title: string, work: (meter: Meter) => Promise<T>) => Promise<T>
@@ -20,7 +22,7 @@ export function startReport(runner: Runner): ReportBase {
   return {
     format: 1,
     verdict: 'unverified',
-    database: 'unknown',
+    database: databaseInput(runner) ?? 'unknown',
     storage: '',
     startedAt: systemClock.now().toISOString(),
     seconds: 0,
@@ -30,13 +32,17 @@ export function startReport(runner: Runner): ReportBase {
   }
 }
 
+/** How long the work may take to notice that it has stalled. */
+const STOP_MILLISECONDS = 20_000
+
 /** Times stages into `stages`, in the order in which they ended. */
 export function stageRunner(runner: Runner, stages: StageTime[], clock: Clock): RunStage {
+  const { stallTimeout } = reportingInputsOf(runner)
   return async (id, title, work) => {
     runner.signal.throwIfAborted()
     const began = clock.now().getTime()
     return runner.log.group(title, async () => {
-      const value = await runner.progress(work)
+      const value = await runner.progress(title, work, stallTimeout)
       const seconds = (clock.now().getTime() - began) / 1_000
       stages.push({ id, title, seconds })
       runner.log.info(`${title}: ${formatDuration(seconds)}`)
@@ -46,8 +52,8 @@ export function stageRunner(runner: Runner, stages: StageTime[], clock: Clock): 
 }
 
 /**
- * Runs the body of an action and, however it ends, tells what the report then says: outputs, summary, JSON, log. An
- * expected failure becomes part of the report first; `verdictOn` says what it makes of the verdict. Rethrows.
+ * Runs the body of an action and, however it ends, tells what the report then says: alert, heartbeat, outputs, summary,
+ * JSON, log. An expected failure becomes part of the report first; `verdictOn` says what it makes of the verdict. Rethrows.
  */
 export async function reporting<R extends Report>(
   runner: Runner,
@@ -56,8 +62,10 @@ export async function reporting<R extends Report>(
   verdictOn: (error: unknown) => Verdict = () => 'failed',
 ): Promise<Verdict> {
   const began = systemClock.now().getTime()
+  // Whatever becomes of the other inputs: the token and the address are secrets from now on.
+  const inputs = reportingInputsOf(runner)
   try {
-    await body(report)
+    await untilStopped(body(report), runner.signal)
   } catch (thrown) {
     // Whatever a cancelled run ends with is a consequence of that.
     const error: unknown = runner.signal.aborted ? runner.signal.reason : asFullDisk(thrown)
@@ -71,9 +79,18 @@ export async function reporting<R extends Report>(
     throw error
   } finally {
     report.seconds = (systemClock.now().getTime() - began) / 1_000
+    report.findings.push(...(await tellOthers(runner, report, inputs)))
     publishReport(runner, report)
   }
   return report.verdict
+}
+
+/** The work; some time after the signal its reason, should the work not notice that it is to stop. */
+async function untilStopped(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const stopped = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => setTimeout(reject, STOP_MILLISECONDS, signal.reason), { once: true })
+  })
+  await Promise.race([work, stopped])
 }
 
 /** The storage explains its own errors; what else a run writes lies in RUNNER_TEMP. */

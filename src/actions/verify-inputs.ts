@@ -1,8 +1,9 @@
 import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
 import { type InputSource, readInputs } from './inputs.ts'
+import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
 /** The inputs of action-verify. Durations are seconds, percentages fractions. */
-export interface VerifyInputs extends StorageInputs, BackupInputs {
+export interface VerifyInputs extends StorageInputs, BackupInputs, ReportingInputs {
   readonly mode: 'smoke' | 'integrity'
   readonly maxAge: number
   readonly sizeChangeWarn: number
@@ -15,6 +16,7 @@ export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): 
   return readInputs(source, (inputs) => {
     const values: VerifyInputs = {
       ...readStorageInputs(inputs, env),
+      ...readReportingInputs(inputs),
       ...readBackupInputs(inputs),
       mode: inputs.oneOf('mode', ['smoke', 'integrity'], 'smoke'),
       maxAge: inputs.duration('max-age', '30h'),

@@ -29,7 +29,9 @@ async function verify(runner: Runner, report: VerifyReport): Promise<void> {
     report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
     const opened = once(() => openSet(storage, head, inputs.verifyKeys))
     const reading = once(() =>
-      runner.progress(async (meter) => readEverything(await opened(), identities, runner.signal, meter)),
+      runner.progress('Read every byte', async (meter) =>
+        readEverything(await opened(), identities, runner.signal, meter),
+      ),
     )
     const context: CheckContext = {
       storage,

@@ -137,13 +137,45 @@ export const systemTicker: Ticker = (milliseconds, tick) => {
   return () => clearInterval(timer)
 }
 
-/** Runs one phase of work with a meter that `view` shows; stops showing it when the work ends, however it ends. */
+/** What becomes of a phase whose bytes have stopped moving. */
+export interface StallGuard {
+  /** For how long no byte may move; 0: for ever. */
+  afterSeconds: number
+  /** Told once, of the first stall. */
+  onStall(standing: Standing): void
+}
+
+/**
+ * Whether a phase that moves bytes of ours has moved none for so long. One that has told of no byte and of no total is no
+ * such phase (schema, indexes), nor is one that waits for its first byte of an estimate (pg_dump reads the catalog first:
+ * minutes, with many tables), nor one that has moved all there is and finishes.
+ */
+export function isStalled({ bytes, total, idleSeconds }: Standing, afterSeconds: number): boolean {
+  if (afterSeconds <= 0 || idleSeconds < afterSeconds) return false
+  return total === undefined || total.isEstimate ? bytes > 0 : bytes < total.bytes
+}
+
+export interface Watching {
+  clock: Pick<Clock, 'now'>
+  ticker: Ticker
+  view: ProgressView
+  guard?: StallGuard
+}
+
+/** Runs one phase of work with a meter that `view` shows; stops looking at it when the work ends, however it ends. */
 export async function withProgress<T>(
-  { clock, ticker, view }: { clock: Pick<Clock, 'now'>; ticker: Ticker; view: ProgressView },
+  { clock, ticker, view, guard }: Watching,
   work: (meter: Meter) => Promise<T>,
 ): Promise<T> {
   const gauge = new Gauge(clock.now())
-  const stop = ticker(view.everyMilliseconds, () => view.show(gauge.look(clock.now())))
+  let waiting = guard
+  const stop = ticker(view.everyMilliseconds, () => {
+    const standing = gauge.look(clock.now())
+    view.show(standing)
+    if (waiting === undefined || !isStalled(standing, waiting.afterSeconds)) return
+    waiting.onStall(standing)
+    waiting = undefined
+  })
   try {
     return await work(gauge)
   } finally {

@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import * as core from '@actions/core'
 import { LifeboatError, messageOf } from '../base/errors.ts'
 import { type Log, systemClock } from '../base/ports.ts'
-import { progressLines, systemTicker, withProgress } from '../base/progress.ts'
+import { progressLines, type Standing, systemTicker, withProgress } from '../base/progress.ts'
+import { formatBytes, formatDuration } from '../base/units.ts'
 import { safeLines } from './log-lines.ts'
 import { isTerminal, progressBar, StatusLine } from './progress-bar.ts'
 import { createRedaction, type Redaction, SHORTEST_SECRET } from './redaction.ts'
-import type { AnnotationLevel, RunContext, Runner } from './runner.ts'
+import { readContext } from './run-context.ts'
+import type { AnnotationLevel, Runner } from './runner.ts'
 import { appendSummary } from './summary-file.ts'
 
 /** The runner keeps 10 annotations of a level and cuts a message at 4,096 characters (actions/runner, ExecutionContext.cs). */
@@ -38,7 +40,9 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     if (env.GITHUB_STATE) core.saveState(name, value)
   }
   const temp = once(() => stepTemp(env, saveState))
-  const signal = once(cancellation)
+  const cancelled = once(cancellation)
+  const stall = new AbortController()
+  const signal = once(() => AbortSignal.any([cancelled(), stall.signal]))
 
   if (!isPost) saveState(POST_STATE, 'true')
 
@@ -68,9 +72,11 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
       }
     },
     log,
-    progress: (work) => {
+    progress: (title, work, stallSeconds = 0) => {
       const view = status === undefined ? progressLines(log) : progressBar(status)
-      return withProgress({ clock: systemClock, ticker: systemTicker, view }, work)
+      const onStall = (standing: Standing) => stall.abort(stalled(title, standing))
+      const guard = { afterSeconds: stallSeconds, onStall }
+      return withProgress({ clock: systemClock, ticker: systemTicker, view, guard }, work)
     },
     saveState,
     state: (name) => core.getState(name),
@@ -79,6 +85,9 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
     },
     get signal() {
       return signal()
+    },
+    get cancelled() {
+      return cancelled()
     },
     context: readContext(env),
     isPost,
@@ -174,25 +183,12 @@ function cancellation(): AbortSignal {
   return controller.signal
 }
 
-function readContext(env: NodeJS.ProcessEnv): RunContext {
-  const event = env.GITHUB_EVENT_NAME || 'local'
-  const repository = env.GITHUB_REPOSITORY ?? ''
-  const runUrl = describeRun(env, repository)
-  return {
-    event,
-    repository,
-    ...(runUrl && { runUrl }),
-    ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
-    ref: env.GITHUB_REF ?? '',
-    isPullRequest: event.startsWith('pull_request'),
-    isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',
-    workflow: env.GITHUB_WORKFLOW ?? '',
-    job: env.GITHUB_JOB ?? '',
-  }
-}
-
-function describeRun(env: NodeJS.ProcessEnv, repository: string): string | undefined {
-  if (!env.GITHUB_RUN_ID || repository === '') return undefined
-  const run = `${env.GITHUB_SERVER_URL || 'https://github.com'}/${repository}/actions/runs/${env.GITHUB_RUN_ID}`
-  return Number(env.GITHUB_RUN_ATTEMPT) > 1 ? `${run}/attempts/${env.GITHUB_RUN_ATTEMPT}` : run
+/** What a phase that came to a halt ends with. */
+function stalled(title: string, { bytes, total, idleSeconds }: Standing): LifeboatError {
+  const of = total === undefined ? '' : ` of ${total.isEstimate ? 'about ' : ''}${formatBytes(total.bytes)}`
+  return new LifeboatError(
+    'stalled',
+    `${title}: no byte has moved for ${formatDuration(idleSeconds)}, after ${formatBytes(bytes)}${of}`,
+    'See what the database waits for (`SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity`), the status of the storage, and the network in between; then run it again. Where such a pause is usual, raise `stall-timeout`.',
+  )
 }

@@ -35,7 +35,7 @@ export async function runMain(name: string, steps: Steps): Promise<void> {
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
   process.once('beforeExit', () => fail(new Error('the work stopped without an end')))
-  runner.signal.addEventListener('abort', () => setTimeout(() => fail(runner.signal.reason), TIDY_MILLISECONDS))
+  runner.cancelled.addEventListener('abort', () => setTimeout(() => fail(runner.cancelled.reason), TIDY_MILLISECONDS))
   try {
     const verdict = runner.isPost ? await steps.post?.(runner) : await steps.main(runner)
     end(runner.isPost || verdict === 'passed' ? 0 : 1)

@@ -15,6 +15,8 @@ export interface RunContext {
   ref: string
   /** Whether a pull request, from this repository or a fork, started the run. */
   isPullRequest: boolean
+  /** Whether that pull request is a stranger's: it comes from another repository, or from Dependabot, whom GitHub treats alike. */
+  isFromFork: boolean
   /** Whether the machine is GitHub's and vanishes with the job. */
   isHosted: boolean
   workflow: string
@@ -38,16 +40,21 @@ export interface Runner {
   /** Writes a redacted report as JSON to a file that outlives the step's `temp`; its path. Never throws: '' and a warning in the log. */
   writeReport(report: object): string
   readonly log: Log
-  /** Runs one phase of work and shows how far it is: as log lines, rarer and rarer; in a terminal, as a bar. */
-  progress<T>(work: (meter: Meter) => Promise<T>): Promise<T>
+  /**
+   * Runs one phase of work and shows how far it is: as log lines, rarer and rarer; in a terminal, as a bar. A phase whose
+   * bytes do not move for `stallSeconds` (0: however long) aborts `signal`.
+   */
+  progress<T>(title: string, work: (meter: Meter) => Promise<T>, stallSeconds?: number): Promise<T>
   /** Keeps a value for the post step. Call it before the side effect that the post step is to undo. */
   saveState(name: string, value: string): void
   /** What main saved under that name; '' when there is nothing. */
   state(name: string): string
   /** A directory (0700) of this step alone; its post step gets the same one. Whoever fills it empties it. */
   readonly temp: string
-  /** Aborted on SIGINT and SIGTERM; the reason is a LifeboatError with code `cancelled`. */
+  /** Aborted when the work is to stop; the reason is a LifeboatError with the code `cancelled` or `stalled`. */
   readonly signal: AbortSignal
+  /** Aborted on SIGINT and SIGTERM alone: for what is still to be told after a stall. */
+  readonly cancelled: AbortSignal
   readonly context: RunContext
   /** Whether this process is the step's post step. */
   readonly isPost: boolean

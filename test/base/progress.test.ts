@@ -4,6 +4,7 @@ import { memoryLog } from '../../src/base/ports.ts'
 import {
   describeStanding,
   Gauge,
+  isStalled,
   type Meter,
   metered,
   type ProgressView,
@@ -184,6 +185,53 @@ test('chunks pass as they are, told before they are handed on, and no sooner ask
     [3, [3], [3]],
     [5, [3, 5], [3, 5]],
   ])
+})
+
+/** After how many seconds a phase of that work counts as stalled, within two hours; undefined: never. */
+async function stallOf(work: (meter: Meter, pass: (seconds: number, work?: () => void) => void) => void) {
+  const time = fakeTime()
+  const stalls: string[] = []
+  const guard = {
+    afterSeconds: 600,
+    onStall: (standing: Standing) => stalls.push(`${standing.seconds} s, after ${standing.bytes}`),
+  }
+  await withProgress({ ...time, view: progressLines(memoryLog()), guard }, async (meter) => {
+    work(meter, time.pass)
+    time.pass(7_200)
+  })
+  expect(stalls.length).toBeLessThanOrEqual(1)
+  return stalls[0]
+}
+
+test('a phase whose bytes stand still for ten minutes has stalled, and is told of once', async () => {
+  const flowing = await stallOf((meter, pass) => {
+    meter.expect(10 * GB, 'exactly')
+    pass(1_000, () => meter.add(MB))
+    pass(599)
+    meter.add(1)
+    pass(2)
+  })
+  expect(flowing).toBe(`2200 s, after ${1_000 * MB + 1}`)
+  expect(await stallOf((meter) => meter.expect(GB, 'exactly'))).toBe('600 s, after 0')
+  // An estimate that is passed has no end that could be reached.
+  const passed = await stallOf((meter, pass) => {
+    meter.expect(MB, 'about')
+    pass(10, () => meter.add(MB))
+  })
+  expect(passed).toBe(`610 s, after ${10 * MB}`)
+})
+
+test('a phase that moves no bytes of ours never stalls, nor one before its first byte of an estimate or after its last', async () => {
+  expect(await stallOf(() => undefined)).toBeUndefined()
+  expect(await stallOf((meter) => meter.expect(0, 'about'))).toBeUndefined()
+  expect(await stallOf((meter) => meter.expect(GB, 'about'))).toBeUndefined()
+  const through = await stallOf((meter, pass) => {
+    meter.expect(10 * MB, 'exactly')
+    pass(10, () => meter.add(MB))
+  })
+  expect(through).toBeUndefined()
+  const standing = { seconds: 1e6, bytes: 5, idleSeconds: 1e6 }
+  expect([isStalled(standing, 600), isStalled(standing, 0)]).toEqual([true, false])
 })
 
 /** What happens between two looks, which come when they come. */

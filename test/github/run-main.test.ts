@@ -56,6 +56,17 @@ test('only a verdict of passed is green: not unverified, not an unhandled reject
   expect(errorsOf(empty.lines)).toEqual([expect.stringContaining('the work stopped without an end')])
 })
 
+test('a phase whose bytes stand still is ended, which says where and after how much', async () => {
+  const stalled = await runStep('stalled')
+  expect(stalled.code).toBe(1)
+  expect(errorsOf(stalled.lines)).toEqual([
+    expect.stringMatching(
+      /Rows: no byte has moved for [\d.]+ s, after 1\.0 MiB of 1\.0 GiB%0A→ See what the database waits for .*`stall-timeout`/,
+    ),
+  ])
+  expect(stalled.seconds).toBeLessThan(20)
+})
+
 test('a cancelled step says so at once, and one that will not stop is stopped', async () => {
   const cancelled = await runStep('cancelled', { signalOn: 'ready' })
   expect(cancelled.code).toBe(1)

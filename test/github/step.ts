@@ -45,7 +45,22 @@ const scenarios: Record<string, Steps> = {
     },
   },
   // That it is shown how far the work is must not hide that there is none any more.
-  empty: { main: (runner) => runner.progress(() => new Promise(() => {})) },
+  empty: { main: (runner) => runner.progress('work', () => new Promise(() => {})) },
+  stalled: {
+    main: (runner) =>
+      runner.progress(
+        'Rows',
+        async (meter) => {
+          const working = setInterval(() => {}, 1_000)
+          meter.expect(2 ** 30, 'exactly')
+          meter.add(2 ** 20)
+          await new Promise((_, reject) => runner.signal.addEventListener('abort', () => reject(runner.signal.reason)))
+          clearInterval(working)
+          return 'passed' as const
+        },
+        1,
+      ),
+  },
   cancelled: {
     main: async (runner) => {
       runner.log.info('ready')

@@ -1,0 +1,132 @@
+import { LifeboatError, messageOf } from '../base/errors.ts'
+import type { Finding } from '../base/findings.ts'
+import { systemClock } from '../base/ports.ts'
+import { pingHeartbeat } from '../github/heartbeat.ts'
+import type { IssueTracker } from '../github/issue-tracker.ts'
+import type { RunContext, Runner } from '../github/runner.ts'
+import { outcomesOf, runKey } from '../reports/alert.ts'
+import type { RunFacts } from '../reports/alert-ledger.ts'
+import type { AlertSubject } from '../reports/alert-page.ts'
+import type { Report } from '../reports/report.ts'
+import { type AlertDone, AlertIssue, type AlertOptions } from './alert-issue.ts'
+import { ALERT_LABEL, type ReportingInputs } from './reporting-inputs.ts'
+
+/** Events at which, as a rule, nobody watches. A called workflow has the event of its caller. */
+const UNWATCHED = ['schedule', 'workflow_dispatch', 'repository_dispatch']
+
+/**
+ * Tells the issue and the heartbeat how the run ended. Returns what the report is to say of that; whatever goes wrong is a
+ * warning, which changes no verdict. Nothing is told of a cancelled run, nor of one that looked at a set chosen by id
+ * or time: neither says how the backups are now.
+ */
+export async function tellOthers(runner: Runner, report: Report, inputs: ReportingInputs): Promise<Finding[]> {
+  const isChosen = !['', 'latest', 'proven'].includes(runner.input('backup'))
+  if (runner.cancelled.aborted || isChosen) return []
+  const told = await Promise.all([
+    trying(runner, 'The alert is not up to date', () => alert(runner, report, inputs)),
+    trying(runner, 'No heartbeat', () => beat(runner, report, inputs)),
+  ])
+  return told.flat()
+}
+
+async function trying(runner: Runner, title: string, work: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return announced(runner, title, await work())
+  } catch (error) {
+    if (runner.cancelled.aborted) return []
+    if (error instanceof LifeboatError) {
+      const { message, remedy } = error
+      return announced(runner, title, [{ severity: 'warning', message: `${title}: ${message}`, remedy }])
+    }
+    runner.log.debug(error instanceof Error ? (error.stack ?? '') : String(error))
+    const remedy = 'This is a defect in pg-lifeboat: please report it with the log.'
+    return announced(runner, title, [{ severity: 'warning', message: `${title}: ${messageOf(error)}`, remedy }])
+  }
+}
+
+/** The same findings; the warnings among them are annotations, too: a summary is not always read. */
+function announced(runner: Runner, title: string, findings: Finding[]): Finding[] {
+  for (const { severity, message, remedy = '' } of findings) {
+    if (severity === 'warning') runner.annotate('warning', title, `${message}\n→ ${remedy}`)
+  }
+  return findings
+}
+
+/** A pull request says nothing of whether the schedule lives, which is what a heartbeat is for. */
+async function beat(runner: Runner, { verdict }: Report, { heartbeatUrl }: ReportingInputs): Promise<Finding[]> {
+  if (heartbeatUrl === undefined || runner.context.isPullRequest) return []
+  const options = { env: process.env, clock: systemClock, signal: runner.cancelled }
+  await pingHeartbeat(heartbeatUrl, verdict === 'passed', options)
+  return []
+}
+
+async function alert(runner: Runner, report: Report, inputs: ReportingInputs): Promise<Finding[]> {
+  if (!isWanted(inputs.alert, runner.context)) return []
+  const tracker = await openTracker(runner, inputs)
+  const { alertLabels: labels, alertAssignees: assignees } = inputs
+  const run = runFacts(runner, report)
+  return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact })
+}
+
+/** Whether an alert is wanted of such a run. */
+export function isWanted(
+  alert: ReportingInputs['alert'],
+  { event, repository, isFromFork }: Pick<RunContext, 'event' | 'repository' | 'isFromFork'>,
+): boolean {
+  if (alert === 'off' || repository === '' || isFromFork) return false
+  return alert === 'issue' || UNWATCHED.includes(event)
+}
+
+async function openTracker(runner: Runner, { githubToken }: ReportingInputs): Promise<IssueTracker> {
+  if (githubToken === undefined) {
+    const remedy = 'Leave `github-token` out, then the job’s own token is used, or set `alert: off`.'
+    throw new LifeboatError('no-github-token', '`github-token` is empty (a missing secret is)', remedy)
+  }
+  // It takes a while to load, and most runs of most people need no alert.
+  const { openGitHubIssues } = await import('../github/github-issues.ts')
+  const { context, log, cancelled: signal } = runner
+  const apiUrl = process.env.GITHUB_API_URL || 'https://api.github.com'
+  return openGitHubIssues({
+    token: githubToken,
+    repository: context.repository,
+    apiUrl,
+    clock: systemClock,
+    log,
+    signal,
+  })
+}
+
+function runFacts({ redact }: Runner, { runUrl, storage }: Report): RunFacts {
+  return { at: systemClock.now(), storage: redact(storage), ...(runUrl !== undefined && { url: runUrl }) }
+}
+
+/**
+ * The issue of the database; where the run ended before it knew which one that is, the issue of the job, which the next
+ * run of that job that knows it settles.
+ */
+async function keepAlerts(runner: Runner, report: Report, options: AlertOptions): Promise<Finding[]> {
+  const { workflow, job } = runner.context
+  const ofJob = new AlertIssue({ kind: 'job', workflow, job }, options)
+  const outcomes = outcomesOf(runner.redact(report))
+  const open = await options.tracker.list(ALERT_LABEL, 'open')
+  if (report.database === 'unknown') return told(runner, ofJob, await ofJob.bringUpToDate(outcomes, open))
+  const subject: AlertSubject = { kind: 'database', database: report.database }
+  const ofDatabase = new AlertIssue(subject, options)
+  const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(outcomes, open))
+  const gotThrough = { key: runKey(report.kind), title: '', status: 'passed', message: '' } as const
+  return [...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotThrough], open))]
+}
+
+const STEPS: Record<AlertDone['step'], string> = {
+  open: 'was opened for this',
+  update: 'tells of this',
+  close: 'was closed: everything has passed again',
+  reopen: 'was opened again for this',
+}
+
+function told({ log }: Runner, { warnings }: AlertIssue, done: AlertDone | undefined): Finding[] {
+  if (done === undefined) return warnings
+  const message = `Issue ${done.issue.number} (${done.issue.url}) ${STEPS[done.step]}`
+  log.info(message)
+  return [...warnings, { severity: 'note', message }]
+}
