@@ -168,6 +168,11 @@ export const RUN_CAUSES: Causes = [
     'See what is left: `df -h "$RUNNER_TEMP"; free -h`; use a larger runner, or one of your own.',
   ],
   [
+    'nothing-selected bad-pattern',
+    'A table was renamed, dropped or moved to another schema since the patterns were written.',
+    'See what there is, and mend `tables`, `exclude-tables` or `exclude-table-data`: `psql "$DATABASE_URL" -c "\\dt *.*"`.',
+  ],
+  [
     'invalid-input',
     'The workflow was edited, or a secret or variable that it names does not exist (any more), and so is empty.',
     'See what there is, and what changed: `gh secret list; gh variable list; git log -3 -- .github/workflows`.',
