@@ -24,9 +24,9 @@ export interface SetDeletion {
 const BATCH = 1_000
 
 /**
- * Deletes a set for good, every version of it: its head, from which moment on it does not exist, then the rest, last
- * its evidence but for what is history. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted after the head
- * is finished by the sweep of a later dump. Errors: those of the storage's listing; the signal's reason.
+ * Deletes a set for good, every version of it: its head, from which moment on it does not exist, then the rest, last its
+ * evidence but for what is history. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted
+ * after the head is finished by the sweep of a later dump. Errors: those of the storage's listing; the signal's reason.
  */
 export async function deleteSet(
   storage: Storage,

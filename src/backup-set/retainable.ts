@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto'
 import { mapConcurrently } from '../base/concurrently.ts'
-import type { LifeboatError } from '../base/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { isDamage } from './damage.ts'
 import type { Head } from './documents.ts'
@@ -49,7 +48,7 @@ export async function readRetainable(
       if (options.verifyKeys.length > 0) await openSet(storage, head, options.verifyKeys)
       considered.push({ ...factsOf(set, head), ...states })
     } catch (error) {
-      const reason = isDamage(error) || isNewer(error) ? reasonOf(error) : undefined
+      const reason = reasonOf(error)
       if (reason === undefined) throw error
       // What another run is deleting looks damaged for a moment, and then is gone.
       if (await storage.head(layout.head(database, set.id))) foreign.push({ set, state: states.state, reason })
@@ -64,19 +63,18 @@ function factsOf({ id, takenAt }: SetId, { content, totals, lockUntil }: Head) {
   return { id, takenAt, content, bytes: totals.storedBytes, ...lock }
 }
 
-function isNewer(error: unknown): error is LifeboatError {
-  return (error as { code?: unknown } | null)?.code === 'unknown-format'
-}
-
-function reasonOf({ code }: LifeboatError): string {
-  switch (code) {
+/** Why a set is left alone, or undefined if the error tells of the storage and not of the set. */
+function reasonOf(error: unknown): string | undefined {
+  switch ((error as { code?: unknown } | null)?.code) {
     case 'unsigned-set':
       return 'not signed'
     case 'bad-signature':
       return 'not signed with this key'
     case 'unknown-format':
       return 'written by a newer version of pg-lifeboat'
+    case 'object-archived':
+      return 'in an archive storage class'
     default:
-      return 'without a head and manifest that agree'
+      return isDamage(error) ? 'without a head and manifest that agree' : undefined
   }
 }

@@ -186,7 +186,7 @@ test('the restore tests that passed last are remembered when their sets are gone
   })
 })
 
-const WEEKS: RetentionPolicy = { ...LAST_ONE, keepLast: 3, keepDaily: 7, keepWeekly: 4 }
+const WEEKS: RetentionPolicy = { ...LAST_ONE, keepLast: 3, keepDaily: 5, keepWeekly: 2 }
 
 test('60 days without a restore test that passes: the proven set stays, storage is bounded, and somebody is told', async () => {
   await withQuickStorage(async (storage) => {
@@ -209,7 +209,7 @@ test('60 days without a restore test that passes: the proven set stays, storage 
       }
     }
     // Not counted are the damaged ones, which live no longer for it: at most twice what the policy names.
-    expect(Math.max(...counts)).toBeLessThanOrEqual(2 * (1 + 3 + 2 * (7 + 4)))
+    expect(Math.max(...counts)).toBeLessThanOrEqual(2 * (1 + 3 + 2 * (5 + 2)))
     expect(Math.max(...counts.slice(30))).toBe(Math.max(...counts.slice(45)))
     expect(warned.indexOf(true)).toBe(34)
     expect(warned.slice(34).every(Boolean)).toBe(true)
