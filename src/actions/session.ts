@@ -1,5 +1,5 @@
 import { codeOf, LifeboatError } from '../base/errors.ts'
-import type { Verdict } from '../base/findings.ts'
+import type { Finding, Verdict } from '../base/findings.ts'
 import { type Clock, systemClock } from '../base/ports.ts'
 import type { Meter } from '../base/progress.ts'
 import { formatDuration } from '../base/units.ts'
@@ -115,9 +115,15 @@ function publishReport(runner: Runner, report: Report): void {
   for (const check of redacted.checks) {
     if (check.status !== 'failed' && check.status !== 'unverified') continue
     const [worst] = check.findings.filter(({ severity }) => severity === 'failure')
-    const remedy = worst?.remedy === undefined ? '' : `\n→ ${worst.remedy}`
-    runner.annotate('error', check.title, `${worst?.message ?? check.summary}${remedy}`)
+    runner.annotate('error', check.title, annotationOf(worst ?? { message: check.summary }))
   }
+  for (const finding of [...redacted.findings, ...redacted.checks.flatMap(({ findings }) => findings)]) {
+    if (finding.severity === 'warning') runner.annotate('warning', `action-${report.kind}`, annotationOf(finding))
+  }
+}
+
+function annotationOf({ message, remedy }: Pick<Finding, 'message' | 'remedy'>): string {
+  return remedy === undefined ? message : `${message}\n→ ${remedy}`
 }
 
 /** Opens the storage of the inputs; warns where what is written would not outlive the job. */

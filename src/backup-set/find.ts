@@ -16,7 +16,7 @@ export interface Catalog {
 
 /** The one database in a storage, for readers that were not told which. Errors: `no-set`, `which-database`. */
 export async function onlyDatabase(storage: Storage): Promise<string> {
-  const names = await storage.folders('')
+  const names = await databasesIn(storage)
   const [first, ...others] = names
   if (first === undefined) throw noSet(storage, undefined)
   if (others.length === 0) return first
@@ -87,6 +87,34 @@ export async function* wholeHeads(storage: Storage, database: string, sets: read
     })
     if (head?.content === 'whole') yield head
   }
+}
+
+/** How many folders are looked into, and how many at a time; each is one request. */
+const MOST_FOLDERS = 1_000
+const FOLDERS_AT_ONCE = 16
+
+/** The folders that hold sets: the storage may be a place of other things, too. Error: `which-database`. */
+async function databasesIn(storage: Storage): Promise<string[]> {
+  const folders = (await storage.folders('')).filter((name) => /^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(name))
+  if (folders.length > MOST_FOLDERS) {
+    throw new LifeboatError(
+      'which-database',
+      `${storage.url} holds ${folders.length} folders, too many to find out which of them is a database`,
+      'Say which one with the input `database`.',
+    )
+  }
+  const found: string[] = []
+  while (folders.length > 0) {
+    const some = folders.splice(0, FOLDERS_AT_ONCE)
+    const hold = await Promise.all(some.map((name) => holdsAnything(storage, layout.heads(name))))
+    found.push(...some.filter((_, index) => hold[index]))
+  }
+  return found
+}
+
+async function holdsAnything(storage: Storage, prefix: string): Promise<boolean> {
+  for await (const { key } of storage.list(prefix)) return key !== ''
+  return false
 }
 
 function noSet(storage: Storage, catalog: Catalog | undefined, asked?: string): LifeboatError {

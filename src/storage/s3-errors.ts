@@ -13,6 +13,8 @@ export interface S3Attempt {
   key?: string
   /** The write asked for a lock. */
   lock?: boolean
+  /** The storage class of a write. */
+  storageClass?: string | undefined
   signal?: AbortSignal
 }
 
@@ -145,7 +147,8 @@ function explainObject({ name, message, status }: ServiceError, attempt: S3Attem
     return ['no-object', `${attempt.key ?? ''} does not exist in ${attempt.url}.`, remedy]
   }
   if (attempt.lock && (name === 'InvalidRequest' || /object.?lock/i.test(message))) return noObjectLock(bucket, message)
-  if (name === 'InvalidStorageClass') {
+  // Ceph knows no name of its own for that.
+  if (name === 'InvalidStorageClass' || (attempt.storageClass !== undefined && name === 'InvalidArgument')) {
     return ['bad-storage-class', `${bucket} does not know this storage class.`, 'Correct or remove `storage-class`.']
   }
   if (name === 'InvalidObjectState') {

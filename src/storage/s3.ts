@@ -42,7 +42,7 @@ export async function openS3(
   })
 }
 
-type Attempt = Pick<S3Attempt, 'verb' | 'permission' | 'key' | 'lock' | 'signal'>
+type Attempt = Pick<S3Attempt, 'verb' | 'permission' | 'key' | 'lock' | 'storageClass' | 'signal'>
 
 class S3Storage implements Storage {
   readonly url: string
@@ -62,8 +62,9 @@ class S3Storage implements Storage {
   async put(key: string, body: Buffer | AsyncIterable<Buffer>, options: PutOptions = {}): Promise<StoredObject> {
     checkKey(key)
     const permission = options.lockUntil ? 's3:PutObject and s3:PutObjectRetention' : 's3:PutObject'
-    const lock = options.lockUntil !== undefined
-    const explain = this.#explainer({ verb: 'write', permission, key, lock, signal: options.signal })
+    const { lockUntil, storageClass, signal } = options
+    const lock = lockUntil !== undefined
+    const explain = this.#explainer({ verb: 'write', permission, key, lock, storageClass, signal })
     return await uploadObject(this.#context, key, body, options, explain)
   }
 

@@ -176,6 +176,10 @@ test('a head that was deleted since the listing is passed over; one that was ren
 test('readers find the only database, and ask which where there are several', async () => {
   await withStorage(async (storage) => {
     await expect(onlyDatabase(storage)).rejects.toMatchObject({ code: 'no-set' })
+    // Neither what others keep here nor a first dump that did not come to its end is a database.
+    for (let folder = 0; folder < 17; folder += 1) await storage.put(`logs-${folder}/app.log`, Buffer.from('x'))
+    await storage.put('crm/sets/20261122T100000Z-nightly-aaaaaa/roles.sql.zst', Buffer.from('x'))
+    await expect(onlyDatabase(storage)).rejects.toMatchObject({ code: 'no-set' })
     await storeSet(storage, hoursAgo(1))
     expect(await onlyDatabase(storage)).toBe('shop')
     await storage.put('crm/heads/20261122T110000Z-nightly-aaaaaa.json', Buffer.from('{}'))

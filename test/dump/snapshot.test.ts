@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import type pg from 'pg'
 import type { Contents } from '../../src/backup-set/documents.ts'
 import { codeOf, LifeboatError } from '../../src/base/errors.ts'
-import { memoryLog, systemClock } from '../../src/base/ports.ts'
+import { type Clock, memoryLog, systemClock } from '../../src/base/ports.ts'
 import { findExcluded } from '../../src/dump/completeness.ts'
 import type { DumpedDatabase } from '../../src/dump/dump-run.ts'
 import { pgDumpFailure } from '../../src/dump/pg-dump.ts'
@@ -335,6 +336,51 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     )
     expect(await codeThrownBy(held.lost)).toBe('snapshot-lost')
     expect(await codeThrownBy(held.assertNotRewritten())).toBe('snapshot-lost')
+    await held.release()
+  })
+
+  test('a connection that has nothing to do says so every 30 s, and its socket asks for a sign of life', async () => {
+    const database = await open('pinged', 'create table a (x int)')
+    const queries: jest.SpiedFunction<pg.Client['query']>[] = []
+    const watched: Database = Object.assign(Object.create(database) as Database, {
+      connect: async (purpose: string) => {
+        const client = await database.connect(purpose)
+        queries.push(jest.spyOn(client, 'query'))
+        return client
+      },
+    })
+    const sleeps: { milliseconds: number; wake: () => void }[] = []
+    const clock: Clock = {
+      now: systemClock.now,
+      sleep: (milliseconds, over) =>
+        new Promise((wake, fail) => {
+          sleeps.push({ milliseconds, wake })
+          over?.addEventListener('abort', () => fail(over.reason))
+        }),
+    }
+    const held = await holdSnapshot({ database: watched, patterns: EVERYTHING, lockWaitSeconds: 10, clock, signal })
+    const pings = () =>
+      queries.flatMap(({ mock }) => mock.calls).filter(([query]) => String(query) === 'select 1').length
+    for (let slept = 0; slept < 3; slept += 1) {
+      await until(() => sleeps.length > slept)
+      expect([sleeps[slept]?.milliseconds, pings()]).toEqual([30_000, slept])
+      sleeps[slept]?.wake()
+    }
+    // The next rest begins when the answer is there.
+    await until(() => sleeps.length > 3)
+    expect(pings()).toBe(3)
+    const [last = '', port] = (
+      await server.psql(
+        'postgres',
+        "select query || ':' || client_port from pg_stat_activity where datname = 'pinged' and pid <> pg_backend_pid()",
+      )
+    ).split(':')
+    expect(last).toBe('select 1')
+    // The kernel's own list of sockets: the timer that runs for this one is the one of keepalive.
+    const local = `0100007F:${Number(port).toString(16).toUpperCase().padStart(4, '0')}`
+    const socketOf = async () =>
+      (await readFile('/proc/net/tcp', 'utf8')).split('\n').find((line) => line.split(/ +/)[2] === local)
+    await until(async () => / 02:[0-9A-F]{8} /.test((await socketOf()) ?? ''))
     await held.release()
   })
 

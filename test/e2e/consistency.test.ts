@@ -177,11 +177,12 @@ test('partial sets are never the latest, and no restore test takes one', async (
     { inputs: { content: 'schema' }, content: 'schema', rows: '0' },
     { inputs: { content: 'data' }, content: 'data', rows: '30' },
     // Who may read no more than is dumped; the search_path finds it.
-    { inputs: { tables: 'A', 'database-url': server.url('parts', 'reads_a') }, content: 'filtered', rows: '10' },
+    { inputs: { tables: 'A, no.*', 'database-url': server.url('parts', 'reads_a') }, content: 'filtered', rows: '10' },
     { inputs: { 'exclude-tables': 'public.a' }, content: 'filtered', rows: '20' },
     { inputs: { 'exclude-table-data': 'public.b' }, content: 'filtered', rows: '10' },
   ]
   const ids: string[] = []
+  const warnings: string[] = []
   for (const { inputs, content, rows } of partial) {
     const dump = await lab.run('action-dump', storage, { 'database-url': url, ...inputs })
     expectExit(dump, 0)
@@ -189,7 +190,9 @@ test('partial sets are never the latest, and no restore test takes one', async (
     expect(dump.outputs).toMatchObject({ verdict: 'passed', rows })
     expect((await storage.json<Head>(`parts/heads/${id}.json`)).content).toBe(content)
     ids.push(id)
+    warnings.push(...dump.annotations.map(({ level, message }) => `${level}: ${message.split('\n')[0]}`))
   }
+  expect(warnings).toEqual(['warning: tables: the pattern no.* matches nothing in this database'])
   const none = await lab.run('action-restore-test', storage)
   expectExit(none, 1)
   expect((await reportOf<RestoreTestReport>(none)).error?.code).toBe('no-set')
@@ -198,8 +201,14 @@ test('partial sets are never the latest, and no restore test takes one', async (
   expectExit(whole, 0)
   const newer = await lab.run('action-dump', storage, { 'database-url': url, content: 'schema' })
   expectExit(newer, 0)
-  const latest = await lab.run('action-verify', storage)
+  const latest = await lab.run('action-verify', storage, {}, { env: { RUNNER_ENVIRONMENT: 'github-hosted' } })
   expectExit(latest, 0)
+  expect(latest.annotations).toEqual([
+    expect.objectContaining({
+      level: 'warning',
+      message: expect.stringMatching(/vanishes with the job\n→ Use an s3:/),
+    }),
+  ])
   expect(latest.outputs['backup-id']).toBe(whole.outputs['backup-id'])
 
   for (const id of ids.slice(0, 3)) {

@@ -1,5 +1,6 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { ActionResult } from '../../scripts/lib/local-runner.ts'
 import type { RestoreTestReport } from '../../src/reports/report.ts'
@@ -165,5 +166,10 @@ test('the scanner finds what is planted, in every place and form', async () => {
   expect(await findLeaks({ ...base, stdout: '::add-mask::plain-secret\n' }, ['plain-secret'])).toEqual([])
   const other = await lab.storage('directory')
   await other.storage.put('app/heads/x.json', Buffer.from('{"note": "plain-secret"}'))
-  expect(await findLeaks(base, ['plain-secret'], other.storage)).toMatchObject([{ place: 'storage: app/heads/x.json' }])
+  await other.storage.put('app/sets/x/roles.sql.zst', zstdCompressSync('-- plain-secret'))
+  await other.storage.put('app/sets/x/database/3438.dat.000000.zst', zstdCompressSync('plain-secret'))
+  expect((await findLeaks(base, ['plain-secret'], other.storage)).map(({ place }) => place)).toEqual([
+    'storage: app/heads/x.json',
+    'storage: app/sets/x/roles.sql.zst',
+  ])
 })

@@ -80,8 +80,8 @@ async function relay(answer: IncomingMessage, outgoing: ServerResponse, fault?: 
   outgoing.end()
 }
 
-/** A proxy as companies run them: forwards http requests in absolute form and tunnels by CONNECT. */
-export async function startProxy(): Promise<Loopback> {
+/** A proxy as companies run them: forwards http requests in absolute form and tunnels by CONNECT, or refuses to. */
+export async function startProxy({ tunnels = true } = {}): Promise<Loopback> {
   const seen: SeenRequest[] = []
   const server = createServer((incoming, outgoing) => {
     const { method = '', url: path = '', headers } = incoming
@@ -96,6 +96,10 @@ export async function startProxy(): Promise<Loopback> {
   })
   server.on('connect', (incoming: IncomingMessage, client: Socket) => {
     seen.push({ method: 'CONNECT', path: incoming.url ?? '', headers: incoming.headers })
+    if (!tunnels) {
+      client.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+      return
+    }
     const [hostname, port] = (incoming.url ?? '').split(':')
     const onward = connect(Number(port), hostname, () => {
       client.write('HTTP/1.1 200 Connection Established\r\n\r\n')

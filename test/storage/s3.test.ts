@@ -1,6 +1,7 @@
 /** @jest-environment ./test/support/node-errors-environment.mjs */
 import { randomBytes } from 'node:crypto'
 import { PassThrough } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import {
   CreateMultipartUploadCommand,
   GetObjectRetentionCommand,
@@ -10,10 +11,13 @@ import {
   PutObjectLegalHoldCommand,
 } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { memoryLog, systemClock } from '../../src/base/ports.ts'
+import { openStorage } from '../../src/storage/open.ts'
+import { createS3Client } from '../../src/storage/s3-client.ts'
 import { partSizeFor } from '../../src/storage/s3-upload.ts'
 import { type S3Service, startS3 } from '../support/s3-service.ts'
 import { type Fault, type Loopback, type SeenRequest, startIntermediary, startProxy } from './loopback.ts'
-import { bytesOf, content, listed, openBucket, stream } from './setting.ts'
+import { bytesOf, content, hastyClock, listed, openBucket, stream } from './setting.ts'
 
 const MIB = 2 ** 20
 let service: S3Service
@@ -210,6 +214,33 @@ test('a write with a lock carries a checksum that every service knows', async ()
   expect(bodies).toHaveLength(3)
   for (const { headers } of bodies) expect(headers['content-md5']).toMatch(/^[\w+/]{22}==$/)
   expect(Object.keys(bodies[0]?.headers ?? {}).filter((name) => name.startsWith('x-amz-checksum'))).toEqual([])
+})
+
+test('a write to another service carries no checksum that only AWS knows; to AWS the SDK sends its own', async () => {
+  const { storage, loopback } = await behind(() => undefined)
+  await storage.put('a', stream(9 * MIB))
+  await storage.put('b', Buffer.from('b'))
+  const sent = loopback.seen.filter(({ method }) => method === 'PUT' || method === 'POST')
+  expect(sent).toHaveLength(5)
+  const newer = /^x-amz-(checksum|sdk-checksum|trailer)|^trailer$/
+  expect(sent.flatMap(({ headers }) => Object.keys(headers).filter((name) => newer.test(name)))).toEqual([])
+  const aws = await createS3Client({ env: { AWS_REGION: 'eu-central-1' }, log: memoryLog(), clock: systemClock })
+  expect([aws.endpoint, await aws.client.config.requestChecksumCalculation()]).toEqual([undefined, 'WHEN_SUPPORTED'])
+  aws.client.destroy()
+})
+
+test('a storage class is asked for with every object; one that the service does not know is named', async () => {
+  const { storage, loopback } = await behind(() => undefined)
+  for (const body of [() => stream(9 * MIB), () => Buffer.from('b')]) {
+    await storage.put('a', body(), { storageClass: 'STANDARD' })
+    await expect(storage.put('b', body(), { storageClass: 'DEEP_FREEZE' })).rejects.toMatchObject({
+      code: 'bad-storage-class',
+      remedy: expect.stringContaining('`storage-class`'),
+    })
+  }
+  const begun = loopback.seen.filter(({ path }) => /uploads|x-id=PutObject/.test(path))
+  const classes = begun.map(({ headers }) => headers['x-amz-storage-class'])
+  expect(classes).toEqual(['STANDARD', 'DEEP_FREEZE', 'STANDARD', 'DEEP_FREEZE'])
 })
 
 test('deletes one by one where the service has no batches', async () => {
@@ -437,19 +468,42 @@ test('an endpoint where nobody listens is told after three attempts', async () =
   expect(clock.slept).toHaveLength(2)
 })
 
-test('without credentials it says where they are looked for', async () => {
-  // The SDK's chain reads the process's environment: nothing of it may answer here.
+/** The SDK's chain reads the process's environment: nothing of it but `variables` may answer. */
+async function withChain(variables: Record<string, string>, work: () => Promise<void>): Promise<void> {
   const saved = { ...process.env }
   for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name]
-  Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: 'true', HOME: '/nonexistent' })
+  Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: 'true', HOME: '/nonexistent' }, variables)
   try {
-    const { storage } = await opened({ bucket: 'any', env: {} })
-    const expected = { code: 'no-storage-credentials', remedy: expect.stringContaining('AWS_ACCESS_KEY_ID') }
-    await expect(storage.read('a')).rejects.toMatchObject(expected)
+    await work()
   } finally {
     for (const name of Object.keys(process.env)) delete process.env[name]
     Object.assign(process.env, saved)
   }
+}
+
+test('without credentials it says where they are looked for', () =>
+  withChain({}, async () => {
+    const { storage } = await opened({ bucket: 'any', env: {} })
+    const expected = { code: 'no-storage-credentials', remedy: expect.stringContaining('AWS_ACCESS_KEY_ID') }
+    await expect(storage.read('a')).rejects.toMatchObject(expected)
+  }))
+
+test('a role by OIDC is asked for through the proxy, too', async () => {
+  const proxy = await startProxy({ tunnels: false })
+  stops.push(proxy.stop)
+  const variables = {
+    AWS_REGION: 'eu-central-1',
+    AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/backup',
+    AWS_WEB_IDENTITY_TOKEN_FILE: fileURLToPath(import.meta.url),
+  }
+  await withChain(variables, async () => {
+    const env = { ...variables, HTTPS_PROXY: proxy.endpoint }
+    const storage = await openStorage('s3://any', { env, log: memoryLog(), clock: hastyClock() })
+    await expect(storage.read('a')).rejects.toMatchObject({ code: expect.any(String) })
+    storage.close()
+  })
+  const asked = new Set(proxy.seen.map(({ method, path }) => `${method} ${path}`))
+  expect([...asked]).toEqual(['CONNECT sts.eu-central-1.amazonaws.com:443'])
 })
 
 /** What services other than the one at hand answer; headers and bodies as their documentation shows them. */
