@@ -78,6 +78,7 @@ export function parseConnection(
 ): ConnectionSettings {
   const input = options.input ?? 'database-url'
   const text = (url ?? '').trim()
+  if (env.PGSERVICE) throw serviceError(input)
   if (text === '') requireEnvironment(env, input)
   const parsed: ConnectionText = text === '' ? { values: new Map(), ignored: [] } : parseConnectionText(text, input)
   const reader = new Reader(parsed.values, env, input)
@@ -135,6 +136,15 @@ function requireEnvironment(env: NodeJS.ProcessEnv, input: string): void {
     'no-database-url',
     `${input} is empty, and no PGHOST, PGUSER or PGDATABASE is set`,
     `Set ${input} to a secret that exists in this repository (or environment), e.g. \${{ secrets.DATABASE_URL }}: a missing secret is empty.`,
+  )
+}
+
+/** It would fill in what the URL leaves open, such as the sslmode. */
+function serviceError(input: string): LifeboatError {
+  return new LifeboatError(
+    'bad-database-url',
+    'PGSERVICE names a connection service',
+    `Unset it for this step, and write host, user and database into ${input}: service files are not read.`,
   )
 }
 

@@ -41,8 +41,8 @@ export function packageNames(major: number, need: 'client' | 'server'): string[]
 }
 
 /**
- * Installs one major's packages with apt, on Debian and Ubuntu, as root or with sudo that asks no password. The
- * distribution's own package is taken where it has one, else PGDG's. Resolves to undefined, or to the reason why it
+ * Installs one major's packages with apt, on Debian and Ubuntu, as root or with sudo that asks no password: PGDG's where
+ * its setup script is there (postgresql-common has it), else the distribution's. Resolves to undefined, or to the reason why it
  * could not, in a clause. Nothing that apt says is shown as it is: the runner would obey workflow commands in it.
  */
 export async function installPackages(options: InstallOptions): Promise<string | undefined> {
@@ -89,15 +89,19 @@ class Apt {
     return sudo.exitCode === 0 ? undefined : 'installing them needs root, or sudo that asks no password'
   }
 
-  /** Adds PGDG or refreshes the package lists where, and only where, the packages are not known yet. */
+  /**
+   * Adds PGDG, which has every major and each minor on the day of its release, where its script is there; a machine
+   * without it keeps to its own sources. Refreshes the package lists where the packages are not known yet.
+   */
   async makeAvailable(packages: string[]): Promise<boolean> {
-    if (await this.#areOffered(packages)) return true
     const script = this.#root + PGDG_SCRIPT
-    if (await exists(script)) {
+    if ((await exists(script)) && !(await this.#areOffered(packages, 'pgdg'))) {
       const added = await this.#privileged([script, '-y'])
-      if (added.exitCode !== 0) this.#warn('the PostgreSQL project’s package source (PGDG) could not be added', added)
-      if (await this.#areOffered(packages)) return true
+      // apt-get update, with which it ends, is content with lists that it could not fetch.
+      const failed = added.exitCode !== 0 || /^W: Failed to fetch/m.test(added.stderr)
+      if (failed) this.#warn('the PostgreSQL project’s package source (PGDG) could not be added, or not read', added)
     }
+    if (await this.#areOffered(packages)) return true
     const updated = await this.#privileged(['apt-get', 'update', ...lockTimeout()])
     if (updated.exitCode !== 0) this.#warn('apt-get update failed', updated)
     return this.#areOffered(packages)
@@ -150,10 +154,12 @@ class Apt {
     }
   }
 
-  async #areOffered(packages: string[]): Promise<boolean> {
+  /** `build`: what their versions hold, as in `17.12-1.pgdg24.04+1`. */
+  async #areOffered(packages: string[], build = ''): Promise<boolean> {
     const { stdout } = await this.#plain('apt-cache', ['policy', ...packages])
-    const candidates = [...stdout.matchAll(/^\s+Candidate: (.+)$/gm)].map(([, version]) => version)
-    return candidates.length === packages.length && !candidates.includes('(none)')
+    const versions = [...stdout.matchAll(/^\s+Candidate: (.+)$/gm)].map(([, version = '']) => version)
+    const offered = versions.filter((version) => version !== '(none)' && version.includes(build))
+    return offered.length === packages.length
   }
 
   async #writeFile(file: string, content: string): Promise<void> {

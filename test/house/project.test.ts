@@ -27,6 +27,12 @@ test('the lockfile names no registry and fixes every package', () => {
   expect(loose.map(([path]) => path)).toEqual([])
 })
 
+test('continuous integration runs the README’s own test command', () => {
+  const [, command] = /^```sh\n(npm .* npm test)\n```/m.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? []
+  const lines = readFileSync(join(ROOT, '.ci/run'), 'utf8').split('\n')
+  expect(lines).toContain(`${command} && npm run check`)
+})
+
 test('dependencies are exact versions', () => {
   const { dependencies, devDependencies, optionalDependencies } = JSON.parse(
     readFileSync(join(ROOT, 'package.json'), 'utf8'),

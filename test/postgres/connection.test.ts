@@ -111,6 +111,9 @@ test('what a URL leaves open comes from the PG* variables, and an empty one coun
     sslmode: 'disable',
   })
   expect(refusal('postgres://a@c/d', { PGSSLMODE: 'yes' }).message).toMatch(/^PGSSLMODE has a sslmode/)
+  for (const url of ['', 'postgres://a@c/d']) {
+    expect(refusal(url, { PGSERVICE: 'shop' }).message).toBe('PGSERVICE names a connection service')
+  }
 })
 
 test('no URL and nothing in the environment names the input and the missing secret', () => {

@@ -90,12 +90,14 @@ test('a pg_restore that crafted archives can take over is warned about', async (
 })
 
 interface FakeMachine {
-  offered: boolean
+  offered: keyof typeof CANDIDATES
   offersAfter: 'pgdg' | 'update' | 'never'
   installs: boolean
   sudo: number
   commands: string[]
 }
+
+const CANDIDATES = { nowhere: '(none)', distribution: '17.12-1', pgdg: '17.12-1.pgdg24.04+1' }
 
 /** Stands for id, sudo, apt-cache and apt-get; everything else is run for real (without sudo and env). */
 function fakeApt(machine: FakeMachine): RunCommand {
@@ -106,10 +108,10 @@ function fakeApt(machine: FakeMachine): RunCommand {
     machine.commands.push(line.replaceAll(/\S+=\S+ /g, '').replaceAll(root, ''))
     if (command === 'id') return { ...ok, stdout: '1001\n' }
     if (line === 'sudo -n true') return { ...ok, exitCode: machine.sudo }
-    if (line.includes('apt.postgresql.org.sh') && machine.offersAfter === 'pgdg') machine.offered = true
-    if (line.includes('apt-get update') && machine.offersAfter === 'update') machine.offered = true
+    if (line.includes('apt.postgresql.org.sh') && machine.offersAfter === 'pgdg') machine.offered = 'pgdg'
+    if (line.includes('apt-get update') && machine.offersAfter === 'update') machine.offered = 'distribution'
     if (command === 'apt-cache') {
-      const policy = args.slice(1).map((name) => `${name}:\n  Candidate: ${machine.offered ? '17.12-1' : '(none)'}\n`)
+      const policy = args.slice(1).map((name) => `${name}:\n  Candidate: ${CANDIDATES[machine.offered]}\n`)
       return { ...ok, stdout: policy.join('') }
     }
     if (line.includes(' mkdir ')) await mkdir(args.at(-1) ?? '', { recursive: true })
@@ -129,8 +131,13 @@ async function debian(): Promise<void> {
   await writeFile(`${root}/etc/os-release`, 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\n')
 }
 
+async function addPgdgScript(): Promise<void> {
+  await mkdir(`${root}/usr/share/postgresql-common/pgdg`, { recursive: true })
+  await writeFile(`${root}/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh`, '')
+}
+
 const machine = (changes: Partial<FakeMachine>): FakeMachine => ({
-  offered: false,
+  offered: 'nowhere',
   offersAfter: 'never',
   installs: true,
   sudo: 0,
@@ -146,8 +153,7 @@ const installing = (fake: FakeMachine, need: 'client' | 'server' = 'client') => 
 
 test('a server package is installed with sudo, from PGDG, without a cluster of its own', async () => {
   await debian()
-  await mkdir(`${root}/usr/share/postgresql-common/pgdg`, { recursive: true })
-  await writeFile(`${root}/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh`, '')
+  await addPgdgScript()
   await mkdir(`${root}/etc/postgresql-common`)
   await writeFile(`${root}/etc/postgresql-common/createcluster.conf`, 'ssl = on\ncreate_main_cluster = true\n')
   const fake = machine({ offersAfter: 'pgdg' })
@@ -170,9 +176,27 @@ test('a server package is installed with sudo, from PGDG, without a cluster of i
   expect(await readFile(`${root}/etc/postgresql-common/createcluster.conf`, 'utf8')).toContain('= true')
 })
 
+test.each([
+  ['nowhere', 1, 'pgdg'],
+  ['distribution', 1, 'pgdg'],
+  ['pgdg', 0, 'pgdg'],
+  // The script fails, as on a release that PGDG has given up.
+  ['distribution', 1, 'never'],
+] as const)(
+  'PGDG’s script is run for packages that are not PGDG’s yet: offered %s, %d times',
+  async (offered, times, offersAfter) => {
+    await debian()
+    await addPgdgScript()
+    const fake = machine({ offered, offersAfter })
+    expect(await findTools(installing(fake))).toMatchObject({ origin: 'installed' })
+    expect(fake.commands.filter((line) => line.includes('apt.postgresql.org.sh'))).toHaveLength(times)
+    expect(fake.commands.filter((line) => line.includes('update'))).toEqual([])
+  },
+)
+
 test('package lists are refreshed only where the package is not known', async () => {
   await debian()
-  const known = machine({ offered: true })
+  const known = machine({ offered: 'distribution' })
   await findTools(installing(known))
   expect(known.commands.filter((line) => line.includes('update'))).toEqual([])
   await rm(`${root}/usr`, { recursive: true })
@@ -184,7 +208,7 @@ test('package lists are refreshed only where the package is not known', async ()
 test.each([
   ['no sudo', { sudo: 1 }, /sudo that asks no password/],
   ['no such package', {}, /no package source of this machine offers postgresql-client-17/],
-  ['apt fails', { offered: true, installs: false }, /apt-get install failed: (?!::error)/],
+  ['apt fails', { offered: 'distribution', installs: false }, /apt-get install failed: (?!::error)/],
 ] as const)('where installing is impossible the reason is said: %s', async (_, changes, reason) => {
   await debian()
   const failure = await findTools(installing(machine(changes))).catch((error: unknown) => error)
@@ -193,7 +217,7 @@ test.each([
 })
 
 test('nothing is installed on other systems, or when it is not allowed', async () => {
-  const fake = machine({ offered: true })
+  const fake = machine({ offered: 'distribution' })
   await expect(findTools(installing(fake))).rejects.toThrow(/Debian and Ubuntu only/)
   await debian()
   await expect(findTools({ ...installing(fake), install: false })).rejects.toThrow(/not allowed/)

@@ -4,15 +4,16 @@ import { ruleViolations } from './rules.ts'
 import { documentedWorkflows, parserErrors, projectWorkflows, readWorkflow, runs } from './workflow-file.ts'
 
 const workflows = projectWorkflows()
-const documented = ACTIONS.flatMap(({ folder }) => documentedWorkflows(`${folder}/README.md`))
+const READMES = ['README.md', ...ACTIONS.map(({ folder }) => `${folder}/README.md`)]
+const documented = READMES.flatMap(documentedWorkflows)
 
 test.each([...workflows, ...documented])('$file is valid and keeps the rules', async (workflow) => {
   expect(await parserErrors(workflow)).toEqual([])
   expect(ruleViolations(workflow)).toEqual([])
 })
 
-test('every action shows a workflow', () => {
-  expect(documented.length).toBeGreaterThanOrEqual(ACTIONS.length)
+test('the README and every action show a workflow', () => {
+  expect(READMES.filter((file) => documentedWorkflows(file).length === 0)).toEqual([])
 })
 
 /** The jobs of a workflow that run under these circumstances, each as if those before it had gone well. */
@@ -61,12 +62,18 @@ test('a pull request is proven where there are secrets, and is told where there 
 
 test('before a release a new backup is made only if there is no fresh one', () => {
   const steps = workflows.find(({ file }) => file.endsWith('/pre-release.yml'))?.jobs['proven-backup']?.steps ?? []
-  const used = (outcome: string) =>
+  const used = (outcome: string, age: string) =>
     steps
-      .filter((step) => runs(step.if, { steps: { fresh: { outcome } }, vars: {} }))
+      .filter((step) =>
+        runs(step.if, { steps: { fresh: { outcome, outputs: { 'backup-age-seconds': age } } }, vars: {} }),
+      )
       .flatMap(({ uses }) => (uses?.startsWith('./') ? [uses] : []))
-  expect(used('success')).toEqual(['./action-verify', './action-restore-test'])
-  expect(used('failure')).toEqual(['./action-verify', './action-dump', './action-restore-test'])
+  const hours = (count: number) => String(count * 3_600)
+  expect(used('success', hours(19.9))).toEqual(['./action-verify', './action-restore-test'])
+  const all = ['./action-verify', './action-dump', './action-restore-test']
+  expect(used('success', hours(20.1))).toEqual(all)
+  expect(used('failure', hours(1))).toEqual(all)
+  expect(used('failure', '')).toEqual(all)
 })
 
 test('the rules above can fail', async () => {
