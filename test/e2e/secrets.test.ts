@@ -142,5 +142,8 @@ test('the scanner finds what is planted, in every place and form', async () => {
   expect(await findLeaks({ ...base, stdout: '::add-mask::plain-secret\n' }, ['plain-secret'])).toEqual([])
   const other = await lab.storage('directory')
   await other.storage.put('app/heads/x.json', Buffer.from('{"note": "plain-secret"}'))
-  expect(await findLeaks(base, ['plain-secret'], other.storage)).toMatchObject([{ place: 'storage: app/heads/x.json' }])
+  const { storage } = other
+  expect(await findLeaks(base, ['plain-secret'], { storage })).toMatchObject([{ place: 'storage: app/heads/x.json' }])
+  const github = { requests: [{ path: '/repos/o/r/issues', body: '{"title": "plain-secret"}' }] }
+  expect(await findLeaks(base, ['plain-secret'], { github })).toMatchObject([{ place: 'GitHub: /repos/o/r/issues' }])
 })
