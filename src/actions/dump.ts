@@ -34,7 +34,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
   const inputs = readDumpInputs(runner, availableParallelism(), process.env)
   const { log, signal, temp } = runner
   const stage = stageRunner(runner, report.stages, systemClock)
-  Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
+  announce(report, inputs)
   // Checked before anything is connected to: a typo in a recipient must not cost a night.
   const recipients = await parseRecipients(inputs.recipients.join('\n'))
   const storage = await openStorageOf(runner, inputs, report)
@@ -69,7 +69,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
       stage,
       ...optionsOf(inputs),
     })
-    describe(report, inputs, result)
+    describe(report, result)
   } catch (error) {
     if (error instanceof PreflightError) report.findings.push(...error.findings)
     throw error
@@ -77,6 +77,13 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
     await source.close()
     storage.close()
   }
+}
+
+/** What the set will be like, if there will be one. */
+function announce(report: DumpReport, inputs: DumpInputs): void {
+  Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
+  const kind = setContent(inputs)
+  if (kind !== 'whole') report.partial = PARTIAL[kind]
 }
 
 async function connect(
@@ -128,9 +135,8 @@ const PARTIAL = {
   filtered: 'the inputs `tables`, `exclude-tables` or `exclude-table-data` leave something out',
 } as const
 
-function describe(report: DumpReport, inputs: DumpInputs, result: DumpResult): void {
+function describe(report: DumpReport, result: DumpResult): void {
   const { head, contents, snapshotHeldSeconds, pausedSeconds, findings } = result
-  const kind = setContent(inputs)
   report.verdict = 'passed'
   report.backupId = head.id
   report.takenAt = head.takenAt
@@ -140,7 +146,6 @@ function describe(report: DumpReport, inputs: DumpInputs, result: DumpResult): v
   report.pausedSeconds = pausedSeconds
   report.findings.push(...findings)
   if (head.lockUntil !== undefined) report.lockedUntil = head.lockUntil
-  if (kind !== 'whole') report.partial = PARTIAL[kind]
   report.largest = contents.tables
     .map(({ schema, name, fingerprint }) => ({
       table: `${schema}.${name}`,
