@@ -64,7 +64,7 @@ export interface JobOptions {
   env?: Record<string, string>
   /** `token` and whatever else of `${{ github.… }}` the defaults in action.yml look up. */
   github?: Record<string, string>
-  /** Default: `workflow_dispatch` with an empty payload. */
+  /** Default: `push` with an empty payload, an event of which nobody is alerted. */
   event?: { name: string; payload?: unknown }
   workspace?: string
 }
@@ -107,7 +107,7 @@ export async function runAction(options: StepOptions & JobOptions): Promise<Acti
 export async function startJob(options: JobOptions): Promise<Job> {
   const directory = path.resolve(options.temp)
   const workspace = path.resolve(options.workspace ?? path.join(directory, 'workspace'))
-  const event = options.event ?? { name: 'workflow_dispatch' }
+  const event = options.event ?? { name: 'push' }
   const job: JobState = {
     directory,
     workspace,

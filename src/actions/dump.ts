@@ -34,7 +34,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
   const inputs = await readDumpInputs(runner, availableParallelism(), process.env)
   const { log, signal, temp } = runner
   const stage = stageRunner(runner, report.stages, systemClock)
-  Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
+  announce(report, inputs)
   const storage = await openStorageOf(runner, inputs, report)
   const { source, secrets } = await stage('connect', 'Connect', () => connect(runner, inputs, report))
   try {
@@ -66,7 +66,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
       stage,
       ...optionsOf(inputs),
     })
-    describe(report, inputs, result)
+    describe(report, result)
     await retain(runner, storage, report, inputs, stage)
   } catch (error) {
     if (error instanceof PreflightError) report.findings.push(...error.findings)
@@ -75,6 +75,13 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
     await source.close()
     storage.close()
   }
+}
+
+/** What the set will be like, if there will be one. */
+function announce(report: DumpReport, inputs: DumpInputs): void {
+  Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length })
+  const kind = setContent(inputs)
+  if (kind !== 'whole') report.partial = PARTIAL[kind]
 }
 
 async function connect(
@@ -127,9 +134,8 @@ const PARTIAL = {
   filtered: 'the inputs `tables`, `exclude-tables` or `exclude-table-data` leave something out',
 } as const
 
-function describe(report: DumpReport, inputs: DumpInputs, result: DumpResult): void {
+function describe(report: DumpReport, result: DumpResult): void {
   const { head, contents, snapshotHeldSeconds, pausedSeconds, findings } = result
-  const kind = setContent(inputs)
   report.verdict = 'passed'
   report.backupId = head.id
   report.takenAt = head.takenAt
@@ -139,7 +145,6 @@ function describe(report: DumpReport, inputs: DumpInputs, result: DumpResult): v
   report.pausedSeconds = pausedSeconds
   report.findings.push(...findings)
   if (head.lockUntil !== undefined) report.lockedUntil = head.lockUntil
-  if (kind !== 'whole') report.partial = PARTIAL[kind]
   report.largest = contents.tables
     .map(({ schema, name, fingerprint }) => ({
       table: `${schema}.${name}`,

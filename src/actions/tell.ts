@@ -4,8 +4,8 @@ import { systemClock } from '../base/ports.ts'
 import { pingHeartbeat } from '../github/heartbeat.ts'
 import type { IssueTracker } from '../github/issue-tracker.ts'
 import type { RunContext, Runner } from '../github/runner.ts'
-import { outcomesOf, runKey } from '../reports/alert.ts'
-import type { RunFacts } from '../reports/alert-ledger.ts'
+import { jobOutcome, outcomesOf } from '../reports/alert.ts'
+import type { Outcome, RunFacts } from '../reports/alert-ledger.ts'
 import type { AlertSubject } from '../reports/alert-page.ts'
 import type { Report } from '../reports/report.ts'
 import { type AlertDone, AlertIssue, type AlertOptions } from './alert-issue.ts'
@@ -107,14 +107,14 @@ function runFacts({ redact }: Runner, { runUrl, storage }: Report): RunFacts {
 async function keepAlerts(runner: Runner, report: Report, options: AlertOptions): Promise<Finding[]> {
   const { workflow, job } = runner.context
   const ofJob = new AlertIssue({ kind: 'job', workflow, job }, options)
-  const outcomes = outcomesOf(runner.redact(report))
+  const redacted = runner.redact(report)
   const open = await options.tracker.list(ALERT_LABEL, 'open')
-  if (report.database === 'unknown') return told(runner, ofJob, await ofJob.bringUpToDate(outcomes, open))
+  if (report.database === 'unknown') return told(runner, ofJob, await ofJob.bringUpToDate([jobOutcome(redacted)], open))
   const subject: AlertSubject = { kind: 'database', database: report.database }
   const ofDatabase = new AlertIssue(subject, options)
-  const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(outcomes, open))
-  const gotThrough = { key: runKey(report.kind), title: '', status: 'passed', message: '' } as const
-  return [...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotThrough], open))]
+  const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(outcomesOf(redacted), open))
+  const gotAsFar: Outcome = { ...jobOutcome(redacted), status: 'passed' }
+  return [...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))]
 }
 
 const STEPS: Record<AlertDone['step'], string> = {

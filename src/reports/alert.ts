@@ -17,13 +17,21 @@ export function outcomesOf(report: Report): Outcome[] {
   return [runOutcome(report), ...report.checks.flatMap((check) => checkOutcome(report.kind, check))]
 }
 
-/** The key of an action's run as such. */
-export function runKey(kind: Report['kind']): string {
-  return `${kind}/run`
+/** What a run says of itself, as far as it did not get to know its database. */
+export function jobOutcome(report: Report): Outcome {
+  return { ...runOutcome(report), key: `${report.kind}/run` }
 }
 
-function runOutcome({ kind, verdict, error, checks, findings }: Report): Outcome {
-  const run = { key: runKey(kind), title: RUN_TITLES[kind] }
+/** An hourly glance that gets through says nothing of the nightly run that did not: each has a key of its own. */
+function runKey(report: Report): string {
+  if (report.kind === 'dump' && report.partial !== undefined) return 'dump/partial-run'
+  if (report.kind === 'verify' && report.mode !== 'smoke') return `verify/${report.mode}-run`
+  return `${report.kind}/run`
+}
+
+function runOutcome(report: Report): Outcome {
+  const { kind, verdict, error, checks, findings } = report
+  const run = { key: runKey(report), title: RUN_TITLES[kind] }
   const status = verdict === 'unverified' ? 'unverified' : 'failed'
   if (error !== undefined) {
     const { code, message, remedy } = error

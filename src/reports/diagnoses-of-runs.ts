@@ -85,7 +85,7 @@ export const RUN_CAUSES: Causes = [
   [
     'stalled',
     'Something that the run waited for hung without failing: a lock, a network device that forgot the connection, a storage in trouble.',
-    '`SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity`; then `gh run rerun RUN`.',
+    'See who blocks whom: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0`; then `gh run rerun RUN`.',
   ],
   [
     'storage-access-denied bad-storage-credentials no-storage-credentials',

@@ -17,7 +17,7 @@ export type Causes = readonly (readonly [names: string, cause: string, next: str
  */
 export function diagnose({ key, status, code }: Pick<FailingCheck, 'key' | 'status' | 'code'>): Diagnosis {
   const [, id = ''] = key.split('/')
-  if (id === 'run') return find(RUN_CAUSES, code ?? '') ?? UNKNOWN
+  if (/(^|-)run$/.test(id)) return find(RUN_CAUSES, code ?? '') ?? UNKNOWN
   if (status === 'unverified') return UNVERIFIED
   return find(CHECK_CAUSES, id) ?? UNKNOWN
 }

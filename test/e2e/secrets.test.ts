@@ -168,8 +168,9 @@ test('the scanner finds what is planted, in every place and form', async () => {
   await other.storage.put('app/heads/x.json', Buffer.from('{"note": "plain-secret"}'))
   await other.storage.put('app/sets/x/roles.sql.zst', zstdCompressSync('-- plain-secret'))
   await other.storage.put('app/sets/x/database/3438.dat.000000.zst', zstdCompressSync('plain-secret'))
-  expect((await findLeaks(base, ['plain-secret'], other.storage)).map(({ place }) => place)).toEqual([
-    'storage: app/heads/x.json',
-    'storage: app/sets/x/roles.sql.zst',
-  ])
+  const { storage } = other
+  const places = (await findLeaks(base, ['plain-secret'], { storage })).map(({ place }) => place)
+  expect(places).toEqual(['storage: app/heads/x.json', 'storage: app/sets/x/roles.sql.zst'])
+  const github = { requests: [{ path: '/repos/o/r/issues', body: '{"title": "plain-secret"}' }] }
+  expect(await findLeaks(base, ['plain-secret'], { github })).toMatchObject([{ place: 'GitHub: /repos/o/r/issues' }])
 })

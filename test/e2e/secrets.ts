@@ -14,7 +14,7 @@ export interface Leak {
 }
 
 /** Inputs and variables whose values are secret. */
-const SECRET_INPUTS = ['database-url', 'identity', 'signing-key', 'github-token']
+const SECRET_INPUTS = ['database-url', 'identity', 'signing-key', 'github-token', 'heartbeat-url']
 const SECRET_VARIABLES = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'PGPASSWORD']
 /** Shorter texts stand in a log by chance. */
 const SHORTEST = 6
@@ -39,18 +39,30 @@ function decoded(text: string): string {
   }
 }
 
+/** Where else a run may have written something that others can read. */
+export interface Elsewhere {
+  storage?: Storage
+  /** What it asked of GitHub, and told it. */
+  github?: { requests: readonly { path: string; body: string }[] }
+}
+
 /**
  * Looks for secrets in everything that a run let out: log, raw output (but for the lines that mask), summary, outputs
- * (but for a kept cluster's `database-url`), state, environment, annotations, the report, and every object of the storage
- * that a reader without keys can read, but for the rows. `secrets` are passwords, keys and pieces of row content; they are looked for as
+ * (but for a kept cluster's `database-url`), state, environment, annotations, the report, every object of the storage
+ * that a reader without keys can read, but for the rows, and what GitHub was told. `secrets` are passwords, keys and pieces of row content; they are looked for as
  * they are and in the encodings in which they could slip through. What the run itself masked counts too.
  */
-export async function findLeaks(run: ActionResult, secrets: readonly string[], storage?: Storage): Promise<Leak[]> {
+export async function findLeaks(
+  run: ActionResult,
+  secrets: readonly string[],
+  { storage, github }: Elsewhere = {},
+): Promise<Leak[]> {
   const masked = stepsOf(run).flatMap((step) =>
     step.commands.filter(({ name }) => name === 'add-mask').map(({ data }) => data),
   )
   const forms = formsOf([...secrets, ...masked])
-  const texts = [...(await textsOf(run)), ...(storage === undefined ? [] : await plainObjects(storage))]
+  const told = (github?.requests ?? []).map(({ path, body }): [string, string] => [`GitHub: ${path}`, body + path])
+  const texts = [...(await textsOf(run)), ...(storage === undefined ? [] : await plainObjects(storage)), ...told]
   return texts.flatMap(([place, text]) =>
     forms.flatMap((secret) => {
       const at = text.indexOf(secret)
@@ -61,8 +73,12 @@ export async function findLeaks(run: ActionResult, secrets: readonly string[], s
 }
 
 /** Fails with every place in which `findLeaks` finds something. */
-export async function scanForSecrets(run: ActionResult, secrets: readonly string[], storage?: Storage): Promise<void> {
-  const leaks = await findLeaks(run, secrets, storage)
+export async function scanForSecrets(
+  run: ActionResult,
+  secrets: readonly string[],
+  elsewhere: Elsewhere = {},
+): Promise<void> {
+  const leaks = await findLeaks(run, secrets, elsewhere)
   if (leaks.length === 0) return
   throw new Error(leaks.map(({ place, secret, excerpt }) => `${place} shows ${secret}\n  …${excerpt}…`).join('\n'))
 }

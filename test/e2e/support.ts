@@ -17,6 +17,7 @@ import { postgresDirectories } from '../../scripts/lib/postgres-dirs.ts'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { openStorage } from '../../src/storage/open.ts'
 import type { Storage } from '../../src/storage/storage.ts'
+import type { FakeGitHub } from '../github/fake-github.ts'
 import { startServer, type TestServer } from '../support/postgres.ts'
 import { type BucketOptions, type S3Service, startS3 } from '../support/s3-service.ts'
 import { scanForSecrets, secretsOf } from './secrets.ts'
@@ -64,6 +65,8 @@ export interface RunOptions extends Omit<StepOptions, 'action' | 'inputs'> {
   temp?: string
   /** Where the folder of the action is, if not with the others. */
   actions?: string
+  /** Where alerts go; the event is then `schedule` unless it is given. */
+  github?: FakeGitHub
 }
 
 /**
@@ -147,8 +150,8 @@ export class Lab {
   }
 
   /**
-   * Runs one bundled action on that storage, as a job of its own; fails if anything that it let out, or wrote where anybody
-   * can read it, holds a secret of its inputs or of `this.secrets`.
+   * Runs one bundled action on that storage, as a job of its own; fails if anything that it let out, wrote where anybody
+   * can read it, or told GitHub, holds a secret of its inputs or of `this.secrets`.
    */
   async run(
     action: 'action-dump' | 'action-verify' | 'action-restore-test',
@@ -156,12 +159,15 @@ export class Lab {
     inputs: Record<string, string> = {},
     options: RunOptions = {},
   ): Promise<ActionResult> {
-    const { actions = ACTIONS, ...rest } = options
-    const env = { ...actionEnvironment(), ...storage.env, ...options.env }
+    const { actions = ACTIONS, github, ...rest } = options
+    const api = github && { GITHUB_API_URL: github.url }
+    const env = { ...actionEnvironment(), ...storage.env, ...api, ...options.env }
     const temp = options.temp ?? (await this.directory(action))
     const all = { ...storage.inputs, ...inputs }
-    const result = await runAction({ ...rest, action: join(actions, action), inputs: all, temp, env })
-    await scanForSecrets(result, [...this.secrets, ...secretsOf(inputs, env)], storage.storage)
+    const job = github ? { event: { name: 'schedule' }, github: { token: github.token } } : {}
+    const result = await runAction({ ...job, ...rest, action: join(actions, action), inputs: all, temp, env })
+    const secrets = [...this.secrets, ...secretsOf(inputs, env), ...(github ? [github.token] : [])]
+    await scanForSecrets(result, secrets, { storage: storage.storage, ...(github && { github }) })
     return result
   }
 
@@ -175,7 +181,7 @@ export class Lab {
     const job = await startJob({ temp: directory, env })
     const secrets: string[] = []
     const scan = (step: StepResult) =>
-      scanForSecrets({ ...step, orphans: [] }, [...this.secrets, ...secrets], storage.storage)
+      scanForSecrets({ ...step, orphans: [] }, [...this.secrets, ...secrets], { storage: storage.storage })
     const run = async (step: StepOptions) => {
       secrets.push(...secretsOf(step.inputs ?? {}, { ...env, ...step.env }))
       const action = isAbsolute(step.action) ? step.action : join(ACTIONS, step.action)

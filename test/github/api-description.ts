@@ -1,10 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 
-/**
- * GitHub's own description of the calls that we make: github/rest-api-description with the extension of octokit/openapi
- * 23.0.2, MIT License, © GitHub and contributors. Cut down to issues and labels; descriptions were removed.
- */
+/** GitHub's own description of the calls that we make; NOTICE.md says where it comes from. */
 const FILE = new URL('github-issues-api.openapi.json', import.meta.url)
 
 type Json = Record<string, unknown>

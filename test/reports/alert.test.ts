@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type KnownAlert, outcomesOf, planAlert } from '../../src/reports/alert.ts'
+import { jobOutcome, type KnownAlert, outcomesOf, planAlert } from '../../src/reports/alert.ts'
 import {
   EMPTY_LEDGER,
   type FailingCheck,
@@ -72,6 +72,10 @@ test('a report is an outcome a check, and one for the run itself', () => {
       remedy: 'Run the statements; first of all: GRANT SELECT ON a TO b',
     },
   ])
+  // What a partial dump or a quick look comes to says nothing of the others.
+  expect(outcomesOf({ ...broken, partial: 'some tables' })).toMatchObject([{ key: 'dump/partial-run' }])
+  expect(keys(outcomesOf({ ...failedVerify, mode: 'integrity' }))).toContain('verify/integrity-run passed')
+  expect(jobOutcome({ ...broken, partial: 'some tables' })).toMatchObject({ key: 'dump/run', status: 'failed' })
   const unexplained: DumpReport = { ...broken, error: undefined, verdict: 'unverified' }
   expect(outcomesOf(unexplained)).toMatchObject([{ key: 'dump/run', status: 'unverified', message: 'table a: no' }])
 })

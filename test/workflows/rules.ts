@@ -1,9 +1,13 @@
 import { describeAction } from '../../scripts/lib/action-docs.ts'
-import { ownAction, type Step, type Workflow } from './workflow-file.ts'
+import { type Job, ownAction, type Step, type Workflow } from './workflow-file.ts'
 
 const PINNED = /^[\w.-]+\/[\w./-]+@[0-9a-f]{40}$/
 const READ_ONLY = { contents: 'read' }
 const OIDC = { contents: 'read', 'id-token': 'write' }
+/** What jobs get, besides `issues: write` if they tell of what fails. */
+const PERMISSIONS: readonly Record<string, string>[] = [{}, READ_ONLY, OIDC]
+/** Where `alert: auto` writes to an issue. */
+const ALERTING = ['schedule', 'workflow_dispatch', 'repository_dispatch']
 
 /** What our own rules have against a workflow, one line each. */
 export function ruleViolations(workflow: Workflow): string[] {
@@ -19,14 +23,26 @@ export function ruleViolations(workflow: Workflow): string[] {
     const minutes = job['timeout-minutes']
     if (typeof minutes !== 'number' || minutes > 355)
       problems.push(`${id}: needs a timeout below GitHub's own of 360 minutes`)
-    if (![{}, READ_ONLY, OIDC].some((allowed) => sameKeys(job.permissions, allowed)))
-      problems.push(`${id}: permissions`)
+    problems.push(...permissionViolations(workflow, job).map((problem) => `${id}: ${problem}`))
     if (!/^ubuntu-\d\d\.\d\d$/.test(job['runs-on'] ?? '')) problems.push(`${id}: runs-on must name a version`)
     if (job.env !== undefined) problems.push(`${id}: env of a job reaches steps that do not need it`)
     const known = job.steps.map((step) => step.id)
     problems.push(...job.steps.flatMap((step) => stepViolations(step, known).map((problem) => `${id}: ${problem}`)))
   }
   return [...problems, ...unpinnedLines(workflow.text)]
+}
+
+/** As few as possible, and `issues: write` exactly where an alert may have to be written. */
+function permissionViolations({ on }: Workflow, { permissions, steps }: Job): string[] {
+  const { issues, ...others } = permissions ?? {}
+  const isKnown = permissions !== undefined && PERMISSIONS.some((allowed) => sameKeys(others, allowed))
+  const alerts = steps.filter(({ uses, with: inputs }) => ownAction(uses) !== undefined && inputs?.alert !== 'off')
+  const tells = alerts.length > 0 && ALERTING.some((event) => event in on)
+  return [
+    ...(isKnown ? [] : ['permissions']),
+    ...(tells && issues !== 'write' ? ['alerts need issues: write, or alert: off'] : []),
+    ...(!tells && issues !== undefined ? ['issues: nobody writes any'] : []),
+  ]
 }
 
 /** What is wrong with one step. `known` are the ids of the job's steps. */
@@ -66,8 +82,6 @@ function unpinnedLines(text: string): string[] {
     .map(([, uses]) => `${uses} is not pinned by its commit SHA with its version as a comment`)
 }
 
-function sameKeys(one: Record<string, string> | undefined, other: Record<string, string>): boolean {
-  return (
-    one !== undefined && JSON.stringify(Object.entries(one).sort()) === JSON.stringify(Object.entries(other).sort())
-  )
+function sameKeys(one: Record<string, string>, other: Record<string, string>): boolean {
+  return JSON.stringify(Object.entries(one).sort()) === JSON.stringify(Object.entries(other).sort())
 }

@@ -97,6 +97,13 @@ jobs:
       - uses: ./action-none
       - if: steps.missing.outcome == 'failure'
         run: echo "\${{ secrets.A }}"
+  two:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: { issues: write }
+    steps:
+      - uses: ./action-verify
+        with: { storage: x, alert: 'off' }
 `,
   )
   expect(ruleViolations(bad)).toEqual([
@@ -108,6 +115,7 @@ jobs:
     '*/5 * * * *: not at the full hour, nor several times an hour',
     "one: needs a timeout below GitHub's own of 360 minutes",
     'one: permissions',
+    'one: alerts need issues: write, or alert: off',
     'one: runs-on must name a version',
     'one: env of a job reaches steps that do not need it',
     'one: checkout leaves a token behind',
@@ -117,6 +125,7 @@ jobs:
     'one: an expression inside run: is an injection; pass it in env',
     'one: a secret for a shell',
     'one: no step has the id missing',
+    'two: issues: nobody writes any',
     'actions/checkout@v7 is not pinned by its commit SHA with its version as a comment',
   ])
   const errorsOf = (job: string, cron = '17 2 * * *') =>
