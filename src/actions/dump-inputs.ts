@@ -1,11 +1,16 @@
-import type { KeyObject } from 'node:crypto'
-import { parseSigningKey } from '../backup-set/signature.ts'
 import { parseConnection } from '../postgres/connection.ts'
-import { readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import {
+  readSigningInputs,
+  readStorageInputs,
+  readTargetInputs,
+  type SigningInputs,
+  type StorageInputs,
+  type TargetInputs,
+} from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 
 /** The inputs of action-dump. Durations are seconds, sizes bytes; empty lists mean that nothing was asked for. */
-export interface DumpInputs extends StorageInputs {
+export interface DumpInputs extends StorageInputs, SigningInputs, TargetInputs {
   /** A connection URL or string; undefined: the PG* variables say where. */
   readonly databaseUrl?: string
   /** Certificates of the authorities to trust, in PEM form. */
@@ -23,7 +28,6 @@ export interface DumpInputs extends StorageInputs {
   readonly lockWaitTimeout: number
   /** age recipients; empty: not encrypted. */
   readonly recipients: string[]
-  readonly signingKey?: KeyObject
   readonly lockDays?: number
   readonly storageClass?: string
 }
@@ -60,7 +64,8 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
       maxPause: inputs.duration('max-pause', '10m', { zero: true }),
       lockWaitTimeout: inputs.duration('lock-wait-timeout', '1m'),
       recipients: readRecipients(inputs),
-      ...readSigningKey(inputs),
+      ...readSigningInputs(inputs),
+      ...readTargetInputs(inputs),
       ...readKeeping(inputs),
     }
     if (values.lockDays !== undefined && values.storage.startsWith('file:')) {
@@ -107,14 +112,6 @@ function readRecipients(inputs: InputReader): string[] {
     inputs.reject('recipients', 'holds something that is not an age public key', accepted)
   }
   return [...new Set(recipients)]
-}
-
-function readSigningKey(inputs: InputReader): Pick<DumpInputs, 'signingKey'> {
-  const signingKey = inputs.parsed('signing-key', inputs.secretText('signing-key'), parseSigningKey, {
-    problem: 'is not an unencrypted Ed25519 private key in PEM form',
-    accepted: 'the whole text that `openssl genpkey -algorithm ed25519` prints',
-  })
-  return signingKey ? { signingKey } : {}
 }
 
 function readKeeping(inputs: InputReader): Pick<DumpInputs, 'lockDays' | 'storageClass'> {

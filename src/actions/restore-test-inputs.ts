@@ -1,4 +1,13 @@
-import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import {
+  type BackupInputs,
+  readBackupInputs,
+  readSigningInputs,
+  readStorageInputs,
+  readTargetInputs,
+  type SigningInputs,
+  type StorageInputs,
+  type TargetInputs,
+} from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs } from './inputs.ts'
 
 /** A question to the restored database: it passes when it returns rows and the first column of each is true. */
@@ -8,14 +17,12 @@ export interface Assertion {
 }
 
 /** The inputs of action-restore-test. Durations are seconds. */
-export interface RestoreTestInputs extends StorageInputs, BackupInputs {
+export interface RestoreTestInputs extends StorageInputs, BackupInputs, SigningInputs, TargetInputs {
   readonly jobs: number
   readonly assertions: Assertion[]
   /** A shell command to run against the restored database. */
   readonly command?: string
   readonly keepRunning: boolean
-  readonly rtoTarget: number
-  readonly rpoTarget: number
 }
 
 /** Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of `jobs`. */
@@ -25,12 +32,12 @@ export function readRestoreTestInputs(source: InputSource, cores: number): Resto
     return {
       ...readStorageInputs(inputs),
       ...readBackupInputs(inputs),
+      ...readSigningInputs(inputs),
+      ...readTargetInputs(inputs),
       jobs: inputs.integer('jobs', 1, 64) ?? Math.min(64, Math.max(1, cores)),
       assertions: readAssertions(inputs),
       ...(command !== undefined && { command }),
       keepRunning: inputs.boolean('keep-running', false),
-      rtoTarget: inputs.duration('rto-target', '1h'),
-      rpoTarget: inputs.duration('rpo-target', '30h'),
     }
   })
 }

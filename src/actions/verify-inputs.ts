@@ -1,8 +1,17 @@
-import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import {
+  type BackupInputs,
+  readBackupInputs,
+  readSigningInputs,
+  readStorageInputs,
+  readTargetInputs,
+  type SigningInputs,
+  type StorageInputs,
+  type TargetInputs,
+} from './common-inputs.ts'
 import { type InputSource, readInputs } from './inputs.ts'
 
 /** The inputs of action-verify. Durations are seconds, percentages fractions. */
-export interface VerifyInputs extends StorageInputs, BackupInputs {
+export interface VerifyInputs extends StorageInputs, BackupInputs, SigningInputs, TargetInputs {
   readonly mode: 'smoke' | 'integrity'
   readonly maxAge: number
   readonly sizeChangeWarn: number
@@ -16,6 +25,8 @@ export function readVerifyInputs(source: InputSource): VerifyInputs {
     const values: VerifyInputs = {
       ...readStorageInputs(inputs),
       ...readBackupInputs(inputs),
+      ...readSigningInputs(inputs),
+      ...readTargetInputs(inputs),
       mode: inputs.oneOf('mode', ['smoke', 'integrity'], 'smoke'),
       maxAge: inputs.duration('max-age', '30h'),
       sizeChangeWarn: inputs.percentage('size-change-warn', '20%'),

@@ -93,6 +93,8 @@ test('the defaults are those that are documented', () => {
     maxPause: 600,
     lockWaitTimeout: 60,
     recipients: [],
+    rtoTarget: 3_600,
+    rpoTarget: 108_000,
   })
   expect(readVerifyInputs(source({ storage: 'file:///var/backups' }))).toEqual({
     storage: 'file:///var/backups',
@@ -103,6 +105,8 @@ test('the defaults are those that are documented', () => {
     sizeChangeWarn: 0.2,
     sizeChangeFail: 0.5,
     maxRestoreTestAge: 3_024_000,
+    rtoTarget: 3_600,
+    rpoTarget: 108_000,
   })
   expect(ACTIONS['action-restore-test'].read(source({ storage: 's3://bucket' }))).toEqual({
     storage: 's3://bucket',

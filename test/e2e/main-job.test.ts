@@ -103,7 +103,7 @@ test.each(CASES)(
     expect(smoke.outputs).toMatchObject({ verdict: 'passed', 'backup-id': id, state: 'proven', 'checks-failed': '0' })
     expect((await reportOf<VerifyReport>(smoke)).bytesRead).toBe(0)
 
-    await checkEvidence(storage, id)
+    await checkEvidence(storage, id, variant)
     const { posts, orphans } = await job.finish()
     expect(orphans).toEqual([])
     expect(posts.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0, 0])
@@ -118,7 +118,7 @@ function readingInputs(storage: TestStorage, keys: AgeKeys | undefined, signing:
   return {
     ...storage.inputs,
     ...(keys && { identity: keys.identity }),
-    ...(signing && { 'verify-key': signing.publicKey }),
+    ...(signing && { 'verify-key': signing.publicKey, 'signing-key': signing.privateKey }),
   }
 }
 
@@ -233,8 +233,10 @@ async function checkRestored(step: StepResult, id: string, server: TestServer): 
   expect(step.summary).toContain('bookings_2025_01')
 }
 
-async function checkEvidence(storage: TestStorage, id: string): Promise<void> {
-  const keys = await storage.keys(`${EXAMPLE_DATABASE}/evidence/`)
+async function checkEvidence(storage: TestStorage, id: string, variant: Variant): Promise<void> {
+  const objects = await storage.keys(`${EXAMPLE_DATABASE}/evidence/`)
+  const keys = objects.filter((key) => !key.endsWith('.sig'))
+  expect(objects.length - keys.length).toBe(variant.signed ? keys.length : 0)
   const names = keys.map((key) => key.replace(/^.*\/\d{8}T\d{6}Z-(.*)-[a-z0-9]{6}\.json$/, '$1'))
   expect(names.sort()).toEqual(['integrity-passed', 'restore-test-passed'])
   const manifest = sha256(await storage.storage.read(`${EXAMPLE_DATABASE}/sets/${id}/manifest.json`))
