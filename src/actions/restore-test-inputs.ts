@@ -23,6 +23,8 @@ export interface RestoreTestInputs extends StorageInputs, BackupInputs, SigningI
   /** A shell command to run against the restored database. */
   readonly command?: string
   readonly keepRunning: boolean
+  /** Whether damage is to be tried on a copy of what was restored. */
+  readonly selfTest: boolean
 }
 
 /** Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of `jobs`. */
@@ -38,6 +40,7 @@ export function readRestoreTestInputs(source: InputSource, cores: number): Resto
       assertions: readAssertions(inputs),
       ...(command !== undefined && { command }),
       keepRunning: inputs.boolean('keep-running', false),
+      selfTest: inputs.boolean('self-test', false),
     }
   })
 }

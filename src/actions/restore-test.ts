@@ -22,6 +22,7 @@ import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
 import { openCatalog } from './find-backup.ts'
 import { keepEvidence } from './keep-evidence.ts'
 import { type RestoreTestInputs, readRestoreTestInputs } from './restore-test-inputs.ts'
+import { runSelfTest } from './self-test.ts'
 import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
 import { tellStanding } from './standing.ts'
 
@@ -160,8 +161,10 @@ class RestoreTest {
     const url = cluster.url(target.settings.database)
     const { command } = inputs
     const proven = [signatureCheck(set), ...examination.checks]
+    const { selfTest } = inputs
     report.checks.push(
       ...proven,
+      await runSelfTest({ asked: selfTest, proven, set, contents, toc, identities, cluster, clock, signal, stage }),
       await stage('assertions', 'Assertions', () => runAssertions(target, inputs.assertions, clock)),
       await runUserCommand(
         command === undefined ? undefined : { command, url, target, env: process.env, clock, log, signal },

@@ -115,6 +115,7 @@ test('the defaults are those that are documented', () => {
     jobs: CORES,
     assertions: [],
     keepRunning: false,
+    selfTest: false,
     rtoTarget: 3_600,
     rpoTarget: 108_000,
   })

@@ -57,9 +57,13 @@ test('evidence counts where its signature and its words hold; every summary says
   )
   expect(first.log.join('\n')).toContain(`\n${NOBODY_KNOWS}\n  → Run action-restore-test`)
 
-  const proven = await run('action-restore-test', { ...signed() })
+  const proven = await run('action-restore-test', { ...signed(), 'self-test': 'true' })
   expect(proven.text).toMatch(LOSS)
   const report = await reportOf<RestoreTestReport>(proven)
+  expect(report.checks.find(({ id: check }) => check === 'self-test')).toMatchObject({
+    status: 'passed',
+    summary: '11 of 11 kinds of damage were noticed',
+  })
   expect(report.lossBudget).toMatchObject({ backups: 1, everProven: true, proven: { backupId: id } })
   const [key = '', signature = '', ...others] = await storage.keys('app/evidence/')
   expect([signature, others]).toEqual([`${key}.sig`, []])

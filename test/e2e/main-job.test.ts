@@ -94,9 +94,10 @@ test.each(CASES)(
     expectExit(integrity, 0)
     await checkIntegrity(integrity, id, variant)
 
-    const restored = await job.run({ action: 'action-restore-test', inputs: reading })
+    const testing = { ...reading, 'self-test': String(variant.encrypted) }
+    const restored = await job.run({ action: 'action-restore-test', inputs: testing })
     expectExit(restored, 0)
-    await checkRestored(restored, id, server)
+    await checkRestored(restored, id, server, variant)
 
     const smoke = await job.run({ action: 'action-verify', inputs: reading })
     expectExit(smoke, 0)
@@ -205,7 +206,7 @@ async function checkIntegrity(step: StepResult, id: string, variant: Variant): P
   expect(step.summary).toContain(id)
 }
 
-async function checkRestored(step: StepResult, id: string, server: TestServer): Promise<void> {
+async function checkRestored(step: StepResult, id: string, server: TestServer, variant: Variant): Promise<void> {
   const counted = (await server.psql(EXAMPLE_DATABASE, COUNTS)).split('\n').sort()
   expect(step.outputs).toMatchObject({ verdict: 'passed', 'backup-id': id, 'rows-proven': String(EXAMPLE_ROWS) })
   expect(Number(step.outputs['rto-seconds'])).toBeGreaterThan(0)
@@ -225,6 +226,7 @@ async function checkRestored(step: StepResult, id: string, server: TestServer): 
     settings: 'passed',
     rto: 'passed',
     rpo: 'passed',
+    'self-test': variant.encrypted ? 'passed' : 'not run',
   })
   const largeObjects = report.checks.find((check) => check.id === 'large-objects')
   expect(largeObjects?.summary).toContain(`${EXAMPLE_LARGE_OBJECTS} of ${EXAMPLE_LARGE_OBJECTS}`)
