@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { SetChoice } from '../backup-set/find.ts'
 import { parseSetId } from '../backup-set/layout.ts'
-import { parseVerifyKeys } from '../backup-set/signature.ts'
+import { parseSigningKey, parseVerifyKeys } from '../backup-set/signature.ts'
 import { parseStorageUrl } from '../storage/location.ts'
 import { assertS3Settings } from '../storage/s3-settings.ts'
 import { parseIdentities } from '../streams/age.ts'
@@ -21,8 +21,19 @@ export interface BackupInputs {
   backup: SetChoice
   /** The text of one or more age identities. */
   identity?: string
-  /** Ed25519 public keys; empty: the signature is not checked. */
+  /** Ed25519 public keys; empty: no signature is checked, and all evidence counts. */
   verifyKeys: KeyObject[]
+}
+
+/** What signs whatever a run writes; undefined: it is not signed. */
+export interface SigningInputs {
+  signingKey?: KeyObject
+}
+
+/** What a loss of the database may cost, in seconds: until it is back, and of what was written last. */
+export interface TargetInputs {
+  rtoTarget: number
+  rpoTarget: number
 }
 
 const STORAGE_ACCEPTED = 's3://bucket, s3://bucket/prefix, or file:///absolute/path'
@@ -69,6 +80,20 @@ export function readBackupInputs(inputs: InputReader): BackupInputs {
     ...(identity !== undefined && { identity }),
     verifyKeys: readVerifyKeys(inputs),
   }
+}
+
+/** Reads `signing-key`. */
+export function readSigningInputs(inputs: InputReader): SigningInputs {
+  const signingKey = inputs.parsed('signing-key', inputs.secretText('signing-key'), parseSigningKey, {
+    problem: 'is not an unencrypted Ed25519 private key in PEM form',
+    accepted: 'the whole text that `openssl genpkey -algorithm ed25519` prints',
+  })
+  return signingKey ? { signingKey } : {}
+}
+
+/** Reads `rto-target` and `rpo-target`. */
+export function readTargetInputs(inputs: InputReader): TargetInputs {
+  return { rtoTarget: inputs.duration('rto-target', '1h'), rpoTarget: inputs.duration('rpo-target', '30h') }
 }
 
 function readStorage(inputs: InputReader): string {
@@ -133,7 +158,7 @@ function readVerifyKeys(inputs: InputReader): KeyObject[] {
   const accepted = 'Ed25519 public keys in PEM form, as `openssl pkey -in signing.pem -pubout` prints them'
   if (text?.includes('PRIVATE KEY')) {
     inputs.secretText('verify-key')
-    inputs.reject('verify-key', 'is a private key', `${accepted}; only action-dump needs the private one`)
+    inputs.reject('verify-key', 'is a private key', `${accepted}; the private one belongs in signing-key`)
     return []
   }
   const problem = 'is not an Ed25519 public key in PEM form'

@@ -1,14 +1,19 @@
-import type { KeyObject } from 'node:crypto'
 import type { RetentionPolicy } from '../backup-set/retention.ts'
-import { parseSigningKey } from '../backup-set/signature.ts'
 import { parseConnection } from '../postgres/connection.ts'
 import { parseRecipients } from '../streams/age.ts'
-import { readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import {
+  readSigningInputs,
+  readStorageInputs,
+  readTargetInputs,
+  type SigningInputs,
+  type StorageInputs,
+  type TargetInputs,
+} from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
 /** The inputs of action-dump. Durations are seconds, sizes bytes; empty lists mean that nothing was asked for. */
-export interface DumpInputs extends StorageInputs, ReportingInputs {
+export interface DumpInputs extends StorageInputs, SigningInputs, TargetInputs, ReportingInputs {
   /** A connection URL or string; undefined: the PG* variables say where. */
   readonly databaseUrl?: string
   /** Certificates of the authorities to trust, in PEM form. */
@@ -26,7 +31,6 @@ export interface DumpInputs extends StorageInputs, ReportingInputs {
   readonly lockWaitTimeout: number
   /** age recipients; empty: not encrypted. */
   readonly recipients: string[]
-  readonly signingKey?: KeyObject
   readonly retention: 'after-dump' | 'plan' | 'off'
   readonly policy: RetentionPolicy
   readonly lockDays?: number
@@ -68,7 +72,8 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
       maxPause: inputs.duration('max-pause', '10m', { zero: true }),
       lockWaitTimeout: inputs.duration('lock-wait-timeout', '1m'),
       recipients: readRecipients(inputs),
-      ...readSigningKey(inputs),
+      ...readSigningInputs(inputs),
+      ...readTargetInputs(inputs),
       retention: inputs.oneOf('retention', ['after-dump', 'plan', 'off'], 'after-dump'),
       policy: readPolicy(inputs),
       ...readKeeping(inputs),
@@ -115,14 +120,6 @@ function readRecipients(inputs: InputReader): string[] {
     inputs.reject('recipients', 'holds something that is not an age public key', accepted)
   } else if (recipients.length > 0) inputs.examine(() => parseRecipients(recipients.join('\n')), accepted)
   return [...new Set(recipients)]
-}
-
-function readSigningKey(inputs: InputReader): Pick<DumpInputs, 'signingKey'> {
-  const signingKey = inputs.parsed('signing-key', inputs.secretText('signing-key'), parseSigningKey, {
-    problem: 'is not an unencrypted Ed25519 private key in PEM form',
-    accepted: 'the whole text that `openssl genpkey -algorithm ed25519` prints',
-  })
-  return signingKey ? { signingKey } : {}
 }
 
 /** A count of 0 keeps none of that kind; something is always kept, and the set that a run writes is never too many. */

@@ -1,6 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { type Catalog, readCatalog } from '../backup-set/find.ts'
+import { publicKeyOf } from '../backup-set/signature.ts'
 import { InputError } from '../base/errors.ts'
 import { systemClock } from '../base/ports.ts'
 import { VERSION } from '../base/version.ts'
@@ -10,11 +12,13 @@ import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
 import { type ConnectionSettings, connectionSecrets, parseConnection } from '../postgres/connection.ts'
 import { type Database, openDatabase } from '../postgres/database.ts'
-import { findTools } from '../postgres/tools.ts'
+import { findTools, type PostgresTools } from '../postgres/tools.ts'
 import type { DumpReport } from '../reports/report.ts'
+import type { Storage } from '../storage/storage.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
 import { retain } from './retain.ts'
 import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
+import { tellStanding } from './standing.ts'
 
 function emptyReport(runner: Runner): DumpReport {
   return {
@@ -32,47 +36,35 @@ function emptyReport(runner: Runner): DumpReport {
 
 async function dump(runner: Runner, report: DumpReport): Promise<void> {
   const inputs = await readDumpInputs(runner, availableParallelism(), process.env)
-  const { log, signal, temp } = runner
-  const stage = stageRunner(runner, report.stages, systemClock)
   announce(report, inputs)
   const storage = await openStorageOf(runner, inputs, report)
-  const { source, secrets } = await stage('connect', 'Connect', () => connect(runner, inputs, report))
+  let database: string | undefined
   try {
-    report.server = { version: source.serverVersionText, host: source.label.replace(/^.*@/, '') }
-    const tools = await stage('tools', 'Client tools', () => {
-      const packageCache = !runner.context.isPullRequest
-      return findTools({
-        major: source.serverMajor,
-        need: 'client',
-        env: process.env,
-        log,
-        signal,
-        install: true,
-        packageCache,
-      })
-    })
-    report.tools = { version: tools.version, origin: tools.bin }
-    const result = await dumpDatabase({
-      storage,
-      source,
-      tools,
-      temp,
-      database: report.database,
-      lifeboatVersion: VERSION,
-      secrets,
-      clock: systemClock,
-      log,
-      signal,
-      stage,
-      ...optionsOf(inputs),
-    })
-    describe(report, result)
-    await retain(runner, storage, report, inputs, stage)
+    const { settings, secrets } = await readSettings(runner, inputs)
+    // Known from here on, whether the server answers or not: an alert is about a database.
+    database = databaseName(inputs, settings)
+    report.database = database
+    const stage = stageRunner(runner, report.stages, systemClock)
+    const source = await stage('connect', 'Connect', () => connect(runner, settings))
+    try {
+      report.server = { version: source.serverVersionText, host: source.label.replace(/^.*@/, '') }
+      const { log, signal, temp } = runner
+      const tools = await stage('tools', 'Client tools', () => clientTools(runner, source))
+      report.tools = { version: tools.version, origin: tools.bin }
+      const common = { storage, source, tools, temp, database, secrets, clock: systemClock, log, signal }
+      const options = { ...common, lifeboatVersion: VERSION, stage, ...optionsOf(inputs) }
+      describe(report, await dumpDatabase(options))
+      await retain(runner, storage, report, inputs, stage)
+    } finally {
+      await source.close()
+    }
   } catch (error) {
     if (error instanceof PreflightError) report.findings.push(...error.findings)
     throw error
   } finally {
-    await source.close()
+    await tellStanding(runner, report, inputs, async () =>
+      database === undefined ? undefined : catalogOf(storage, database, inputs),
+    )
     storage.close()
   }
 }
@@ -84,25 +76,34 @@ function announce(report: DumpReport, inputs: DumpInputs): void {
   if (kind !== 'whole') report.partial = PARTIAL[kind]
 }
 
-async function connect(
+/** Whoever signs counts only evidence that is signed alike, as everybody will who is given the public half. */
+function catalogOf(storage: Storage, database: string, { signingKey }: DumpInputs): Promise<Catalog> {
+  return readCatalog(storage, database, signingKey === undefined ? [] : [publicKeyOf(signingKey)])
+}
+
+async function readSettings(
   runner: Runner,
-  inputs: DumpInputs,
-  report: DumpReport,
-): Promise<{ source: Database; secrets: string[] }> {
-  const { databaseUrl, databaseCa } = inputs
+  { databaseUrl, databaseCa }: DumpInputs,
+): Promise<{ settings: ConnectionSettings; secrets: string[] }> {
   const caFile = databaseCa === undefined ? undefined : join(runner.temp, 'database-ca.pem')
   if (caFile !== undefined && databaseCa !== undefined) await writeFile(caFile, databaseCa, { mode: 0o600 })
   const settings = parseConnection(databaseUrl, process.env, caFile === undefined ? {} : { caFile })
   const secrets = connectionSecrets(settings, databaseUrl)
   for (const secret of secrets) runner.mask(secret)
-  // Known from here on, whether the server answers or not: an alert is about a database.
-  report.database = databaseName(inputs, settings)
-  const { temp, log, signal } = runner
-  return { source: await openDatabase(settings, { temp, log, env: process.env, signal }), secrets }
+  return { settings, secrets }
+}
+
+function connect({ temp, log, signal }: Runner, settings: ConnectionSettings): Promise<Database> {
+  return openDatabase(settings, { temp, log, env: process.env, signal })
+}
+
+function clientTools({ log, signal, context }: Runner, { serverMajor: major }: Database): Promise<PostgresTools> {
+  const packageCache = !context.isPullRequest
+  return findTools({ major, need: 'client', env: process.env, log, signal, install: true, packageCache })
 }
 
 /** What the user calls the database; by default the name that the server knows it by. */
-function databaseName(inputs: DumpInputs, settings: Pick<ConnectionSettings, 'database'>): string {
+function databaseName(inputs: DumpInputs, settings: ConnectionSettings): string {
   const name = inputs.database ?? settings.database
   if (/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) return name
   const problem = 'is missing, and the name that the server knows the database by cannot be the name of a folder'

@@ -1,4 +1,13 @@
-import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import {
+  type BackupInputs,
+  readBackupInputs,
+  readSigningInputs,
+  readStorageInputs,
+  readTargetInputs,
+  type SigningInputs,
+  type StorageInputs,
+  type TargetInputs,
+} from './common-inputs.ts'
 import { type InputReader, type InputSource, readInputs } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
@@ -9,14 +18,14 @@ export interface Assertion {
 }
 
 /** The inputs of action-restore-test. Durations are seconds. */
-export interface RestoreTestInputs extends StorageInputs, BackupInputs, ReportingInputs {
+export interface RestoreTestInputs extends StorageInputs, BackupInputs, SigningInputs, TargetInputs, ReportingInputs {
   readonly jobs: number
   readonly assertions: Assertion[]
   /** A shell command to run against the restored database. */
   readonly command?: string
   readonly keepRunning: boolean
-  readonly rtoTarget: number
-  readonly rpoTarget: number
+  /** Whether damage is to be tried on a copy of what was restored. */
+  readonly selfTest: boolean
 }
 
 /**
@@ -34,12 +43,13 @@ export function readRestoreTestInputs(
       ...readStorageInputs(inputs, env),
       ...readReportingInputs(inputs),
       ...readBackupInputs(inputs),
+      ...readSigningInputs(inputs),
+      ...readTargetInputs(inputs),
       jobs: inputs.integer('jobs', 1, 64) ?? Math.min(64, Math.max(1, cores)),
       assertions: readAssertions(inputs),
       ...(command !== undefined && { command }),
       keepRunning: inputs.boolean('keep-running', false),
-      rtoTarget: inputs.duration('rto-target', '1h'),
-      rpoTarget: inputs.duration('rpo-target', '30h'),
+      selfTest: inputs.boolean('self-test', false),
     }
   })
 }

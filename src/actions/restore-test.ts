@@ -2,8 +2,8 @@ import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { isDamage } from '../backup-set/damage.ts'
 import type { Contents } from '../backup-set/documents.ts'
-import { stateOf } from '../backup-set/evidence.ts'
-import type { Catalog } from '../backup-set/find.ts'
+import { type Catalog, chooseSet, newestProven } from '../backup-set/find.ts'
+import { rehearsalsBefore } from '../backup-set/history.ts'
 import { type OpenSet, openSet, readContents } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
 import { type CheckResult, type Verdict, verdictOf } from '../base/findings.ts'
@@ -19,10 +19,12 @@ import { checkTargets } from '../restore/targets.ts'
 import { runAssertions, runUserCommand } from '../restore/user-checks.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
-import { findBackup } from './find-backup.ts'
+import { openCatalog } from './find-backup.ts'
 import { keepEvidence } from './keep-evidence.ts'
 import { type RestoreTestInputs, readRestoreTestInputs } from './restore-test-inputs.ts'
+import { runSelfTest } from './self-test.ts'
 import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
+import { tellStanding } from './standing.ts'
 
 /** What is wrong with the set is a result; anything else kept it from being tested. */
 function verdictOn(error: unknown): Verdict {
@@ -32,6 +34,8 @@ function verdictOn(error: unknown): Verdict {
 
 /** The set under test, opened. */
 interface Subject {
+  inputs: RestoreTestInputs
+  storage: Storage
   catalog: Catalog
   set: OpenSet
   contents: Contents
@@ -43,6 +47,7 @@ class RestoreTest {
   readonly #runner: Runner
   readonly #stage: RunStage
   readonly #began = systemClock.now().getTime()
+  #catalog: Catalog | undefined
 
   constructor(runner: Runner) {
     this.#runner = runner
@@ -65,15 +70,19 @@ class RestoreTest {
     const storage = await openStorageOf(this.#runner, inputs, this.report)
     try {
       const subject = await this.#stage('choose', 'Choose and open the set', () => this.#open(storage, inputs))
-      await this.#test(storage, subject, inputs)
+      await this.#test(subject)
     } finally {
+      await tellStanding(this.#runner, this.report, inputs, async () => this.#catalog)
       storage.close()
     }
   }
 
   async #open(storage: Storage, inputs: RestoreTestInputs): Promise<Subject> {
     const identities = inputs.identity === undefined ? [] : await parseIdentities(inputs.identity)
-    const { catalog, head } = await findBackup(storage, inputs, this.report)
+    const catalog = await openCatalog(storage, inputs, this.report)
+    this.#catalog = catalog
+    const head = await chooseSet(storage, catalog, inputs.backup)
+    this.report.backupId = head.id
     if (head.content !== 'whole') {
       throw new LifeboatError(
         'partial-set',
@@ -84,12 +93,13 @@ class RestoreTest {
     this.report.takenAt = head.takenAt
     // Before any PostgreSQL tool reads a byte: a crafted archive can run code in pg_restore.
     const set = await openSet(storage, head, inputs.verifyKeys)
-    const contents = await this.#judging(storage, set, () => readContents(set, identities, this.#runner.signal))
+    const opened = { inputs, storage, catalog, set, identities }
+    const contents = await this.#judging(opened, () => readContents(set, identities, this.#runner.signal))
     this.#runner.log.info(`set ${head.id}: ${describeLoad(contents)}`)
-    return { catalog, set, contents, identities }
+    return { ...opened, contents }
   }
 
-  async #test(storage: Storage, subject: Subject, inputs: RestoreTestInputs): Promise<void> {
+  async #test(subject: Subject): Promise<void> {
     const { report } = this
     const { log, signal, context } = this.#runner
     const tools = await this.#stage('tools', 'Server and tools', () => {
@@ -100,15 +110,13 @@ class RestoreTest {
     const cluster = await this.#stage('server', 'Scratch server', () => this.#startCluster(tools))
     report.serverVersion = tools.version
     try {
-      const { url, proven } = await this.#judging(storage, subject.set, () =>
-        this.#restore(subject, cluster, tools, inputs),
-      )
-      const kept = inputs.keepRunning
+      const { url, proven } = await this.#judging(subject, () => this.#restore(subject, cluster, tools))
+      const kept = subject.inputs.keepRunning
       if (kept) {
         this.#runner.mask(cluster.password)
         report.databaseUrl = url
       }
-      await this.#conclude(storage, subject, inputs, proven)
+      await this.#conclude(subject, proven)
       if (kept) await cluster.detach()
     } finally {
       if (report.databaseUrl === undefined || signal.aborted) await cluster.stop()
@@ -131,10 +139,9 @@ class RestoreTest {
 
   /** Restores, proves, and asks what the user wants to be asked. `proven`: the checks that speak of the set itself. */
   async #restore(
-    { set, contents, identities }: Subject,
+    { inputs, set, contents, identities }: Subject,
     cluster: ScratchCluster,
     tools: PostgresTools,
-    inputs: RestoreTestInputs,
   ): Promise<{ url: string; proven: CheckResult[] }> {
     const { report } = this
     const { temp, log, signal } = this.#runner
@@ -154,8 +161,10 @@ class RestoreTest {
     const url = cluster.url(target.settings.database)
     const { command } = inputs
     const proven = [signatureCheck(set), ...examination.checks]
+    const { selfTest } = inputs
     report.checks.push(
       ...proven,
+      await runSelfTest({ asked: selfTest, proven, set, contents, toc, identities, cluster, clock, signal, stage }),
       await stage('assertions', 'Assertions', () => runAssertions(target, inputs.assertions, clock)),
       await runUserCommand(
         command === undefined ? undefined : { command, url, target, env: process.env, clock, log, signal },
@@ -172,46 +181,54 @@ class RestoreTest {
     report.rowsProven = equal.reduce((sum, { rows }) => sum + rows, 0)
   }
 
-  async #conclude(
-    storage: Storage,
-    subject: Subject,
-    inputs: RestoreTestInputs,
-    proven: readonly CheckResult[],
-  ): Promise<void> {
+  async #conclude(subject: Subject, proven: readonly CheckResult[]): Promise<void> {
     const { report } = this
     const verdict = verdictOf(proven)
-    const rpoSeconds = rpoOf(subject, verdict)
+    const rpoSeconds = await rpoOf(subject, verdict)
     if (rpoSeconds !== undefined) report.rpoSeconds = rpoSeconds
-    const { rtoTarget, rpoTarget } = inputs
+    const { rtoTarget, rpoTarget } = subject.inputs
     report.checks.push(...checkTargets({ rtoSeconds: report.rtoSeconds ?? 0, rtoTarget, rpoSeconds, rpoTarget }))
-    await this.#record(storage, subject.set, verdict, proven)
+    await this.#record(subject, verdict, proven)
     report.verdict = verdictOf(report.checks)
   }
 
   /** Damage that ends the test is evidence too: the set must not be chosen again. */
-  async #judging<T>(storage: Storage, set: OpenSet, work: () => Promise<T>): Promise<T> {
+  async #judging<T>(subject: Omit<Subject, 'contents'>, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
       const check = { id: 'restore', title: 'The set can be restored', findings: [], seconds: 0 }
       if (isDamage(error)) {
-        await this.#record(storage, set, 'failed', [{ ...check, status: 'failed', summary: 'the set is damaged' }])
+        await this.#record(subject, 'failed', [{ ...check, status: 'failed', summary: 'the set is damaged' }])
       }
       throw error
     }
   }
 
-  async #record(storage: Storage, set: OpenSet, verdict: Verdict, proven: readonly CheckResult[]): Promise<void> {
-    const { rowsProven, rtoSeconds, rpoSeconds } = this.report
-    await keepEvidence(this.#runner, storage, this.report, set.head, {
-      test: 'restore-test',
-      verdict,
-      seconds: (systemClock.now().getTime() - this.#began) / 1_000,
-      checks: proven,
-      rowsProven,
-      ...(rtoSeconds !== undefined && { rtoSeconds }),
-      ...(rpoSeconds !== undefined && { rpoSeconds }),
-    })
+  async #record(
+    { inputs, storage, catalog, set: { head } }: Omit<Subject, 'contents'>,
+    verdict: Verdict,
+    proven: readonly CheckResult[],
+  ): Promise<void> {
+    const { rowsProven, rtoSeconds, rpoSeconds, restoreSeconds } = this.report
+    const before = verdict === 'passed' ? await rehearsalsBefore(catalog.evidence) : []
+    await keepEvidence(
+      this.#runner,
+      this.report,
+      { storage, catalog, head, inputs },
+      {
+        test: 'restore-test',
+        verdict,
+        seconds: (systemClock.now().getTime() - this.#began) / 1_000,
+        checks: proven,
+        rowsProven,
+        plainBytes: head.totals.plainBytes,
+        ...(rtoSeconds !== undefined && { rtoSeconds }),
+        ...(rpoSeconds !== undefined && { rpoSeconds }),
+        ...(restoreSeconds !== undefined && { restoreSeconds }),
+        ...(before.length > 0 && { history: before }),
+      },
+    )
   }
 }
 
@@ -223,10 +240,9 @@ function signatureCheck({ signature }: OpenSet): CheckResult {
 }
 
 /** Age of the newest proven set: what a loss of production would cost now. This run may just have proven it. */
-function rpoOf({ catalog, set }: Subject, verdict: Verdict): number | undefined {
-  const newest = catalog.sets.find(({ id }) =>
-    id === set.head.id ? verdict === 'passed' : stateOf(id, catalog.evidence) === 'proven',
-  )
+async function rpoOf({ catalog, set }: Subject, verdict: Verdict): Promise<number | undefined> {
+  const judged = { id: set.head.id, isProven: verdict === 'passed' }
+  const newest = await newestProven(catalog, verdict === 'unverified' ? undefined : judged)
   return newest === undefined ? undefined : (systemClock.now().getTime() - newest.takenAt.getTime()) / 1_000
 }
 

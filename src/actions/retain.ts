@@ -1,9 +1,9 @@
-import { createPublicKey } from 'node:crypto'
-import { stateOf } from '../backup-set/evidence.ts'
+import type { KeyObject } from 'node:crypto'
 import { historyOf } from '../backup-set/evidence-history.ts'
 import { readCatalog } from '../backup-set/find.ts'
 import { lockFindings } from '../backup-set/retention-findings.ts'
 import { type KnownSets, type RetiredSet, retireSets } from '../backup-set/retire.ts'
+import { publicKeyOf } from '../backup-set/signature.ts'
 import { systemClock } from '../base/ports.ts'
 import type { Runner } from '../github/runner.ts'
 import type { DumpReport, RetentionRow } from '../reports/report.ts'
@@ -22,15 +22,16 @@ export async function retain(
   if (mode === 'off') return
   const { database, backupId: written = '' } = report
   const { log, signal } = runner
+  const verifyKeys = signingKey === undefined ? [] : [publicKeyOf(signingKey)]
   const { sets, freedBytes, findings } = await stage('retention', 'Retention', (meter) =>
     retireSets({
       storage,
       database,
       mode,
       policy,
-      readSets: () => readSets(storage, database),
+      readSets: () => readSets(storage, database, verifyKeys),
       written,
-      verifyKeys: signingKey === undefined ? [] : [createPublicKey(signingKey)],
+      verifyKeys,
       clock: systemClock,
       log,
       meter,
@@ -43,13 +44,13 @@ export async function retain(
   if (!sets.some(({ outcome }) => outcome === 'retained')) report.findings.push(...lockFindings(policy, lockDays))
 }
 
-async function readSets(storage: Storage, database: string): Promise<KnownSets> {
-  const { sets, evidence } = await readCatalog(storage, database)
-  const withoutFailures = evidence.filter(({ verdict }) => verdict !== 'failed')
+async function readSets(storage: Storage, database: string, verifyKeys: readonly KeyObject[]): Promise<KnownSets> {
+  const { sets, evidence } = await readCatalog(storage, database, verifyKeys)
+  const healthy = evidence.withoutFailures()
   return {
     sets,
-    statesOf: async (id) => ({ state: stateOf(id, evidence), stateIfHealthy: stateOf(id, withoutFailures) }),
-    isHistory: historyOf(evidence),
+    statesOf: async (id) => ({ state: await evidence.stateOf(id), stateIfHealthy: await healthy.stateOf(id) }),
+    isHistory: historyOf(evidence.names),
   }
 }
 

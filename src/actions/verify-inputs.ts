@@ -1,9 +1,18 @@
-import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import {
+  type BackupInputs,
+  readBackupInputs,
+  readSigningInputs,
+  readStorageInputs,
+  readTargetInputs,
+  type SigningInputs,
+  type StorageInputs,
+  type TargetInputs,
+} from './common-inputs.ts'
 import { type InputSource, readInputs } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
 /** The inputs of action-verify. Durations are seconds, percentages fractions. */
-export interface VerifyInputs extends StorageInputs, BackupInputs, ReportingInputs {
+export interface VerifyInputs extends StorageInputs, BackupInputs, SigningInputs, TargetInputs, ReportingInputs {
   readonly mode: 'smoke' | 'integrity'
   readonly maxAge: number
   readonly sizeChangeWarn: number
@@ -18,6 +27,8 @@ export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): 
       ...readStorageInputs(inputs, env),
       ...readReportingInputs(inputs),
       ...readBackupInputs(inputs),
+      ...readSigningInputs(inputs),
+      ...readTargetInputs(inputs),
       mode: inputs.oneOf('mode', ['smoke', 'integrity'], 'smoke'),
       maxAge: inputs.duration('max-age', '30h'),
       sizeChangeWarn: inputs.percentage('size-change-warn', '20%'),

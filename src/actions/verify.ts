@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { isDamage } from '../backup-set/damage.ts'
 import type { Head } from '../backup-set/documents.ts'
-import { listEvidence, stateOf } from '../backup-set/evidence.ts'
+import { type Catalog, chooseSet } from '../backup-set/find.ts'
 import { parseSetId } from '../backup-set/layout.ts'
 import { type OpenSet, openSet } from '../backup-set/open-set.ts'
 import { verdictOf } from '../base/findings.ts'
@@ -13,10 +13,11 @@ import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
 import type { SetFacts, VerifyReport } from '../reports/report.ts'
 import type { Storage } from '../storage/storage.ts'
-import { parseIdentities } from '../streams/age.ts'
-import { findBackup } from './find-backup.ts'
-import { keepEvidence } from './keep-evidence.ts'
+import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
+import { openCatalog } from './find-backup.ts'
+import { type Keeping, keepEvidence } from './keep-evidence.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
+import { tellStanding } from './standing.ts'
 import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
 
 async function verify(runner: Runner, report: VerifyReport): Promise<void> {
@@ -24,43 +25,61 @@ async function verify(runner: Runner, report: VerifyReport): Promise<void> {
   report.mode = inputs.mode
   const identities = inputs.identity === undefined ? [] : await parseIdentities(inputs.identity)
   const storage = await openStorageOf(runner, inputs, report)
+  let catalog: Catalog | undefined
   try {
-    const { catalog, head } = await findBackup(storage, inputs, report)
-    report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
-    const opened = once(() => openSet(storage, head, inputs.verifyKeys))
-    const reading = once(() =>
-      runner.progress('Read every byte', async (meter) =>
-        readEverything(await opened(), identities, runner.signal, meter),
-      ),
-    )
-    const context: CheckContext = {
-      storage,
-      catalog,
-      head,
-      newest: inputs.backup.kind === 'latest',
-      state: stateOf(head.id, catalog.evidence),
-      identities,
-      verifyKeys: inputs.verifyKeys,
-      ...limitsOf(inputs),
-      clock: systemClock,
-      log: runner.log,
-      signal: runner.signal,
-      openSet: opened,
-      reading,
-    }
-    report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () =>
-      runChecks(CHECKS, inputs.mode, context),
-    )
-    report.verdict = verdictOf(report.checks)
-    await describe(report, head, opened)
-    if (inputs.mode === 'integrity' && !(await isDisowned(opened))) {
-      const canOpen = identities.length > 0 || (await opened().catch(() => undefined))?.encrypted === false
-      await record(runner, storage, report, { head, canOpen, reading: await reading().catch(() => undefined) })
-    }
-    report.state = stateOf(head.id, await listEvidence(storage, head.database, head.id))
+    catalog = await openCatalog(storage, inputs, report)
+    await examine(runner, report, { inputs, identities, storage, catalog })
   } finally {
+    await tellStanding(runner, report, inputs, async () => catalog)
     storage.close()
   }
+}
+
+/** What is examined, and with what. */
+interface Subject {
+  inputs: VerifyInputs
+  identities: AgeIdentity[]
+  storage: Storage
+  catalog: Catalog
+}
+
+async function examine(runner: Runner, report: VerifyReport, subject: Subject): Promise<void> {
+  const { inputs, identities, storage, catalog } = subject
+  const head = await chooseSet(storage, catalog, inputs.backup)
+  report.backupId = head.id
+  report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
+  const opened = once(() => openSet(storage, head, inputs.verifyKeys))
+  const reading = once(() =>
+    runner.progress('Read every byte', async (meter) =>
+      readEverything(await opened(), identities, runner.signal, meter),
+    ),
+  )
+  const context: CheckContext = {
+    storage,
+    catalog,
+    head,
+    newest: inputs.backup.kind === 'latest',
+    state: await catalog.evidence.stateOf(head.id),
+    identities,
+    verifyKeys: inputs.verifyKeys,
+    ...limitsOf(inputs),
+    clock: systemClock,
+    log: runner.log,
+    signal: runner.signal,
+    openSet: opened,
+    reading,
+  }
+  report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () =>
+    runChecks(CHECKS, inputs.mode, context),
+  )
+  report.verdict = verdictOf(report.checks)
+  await describe(report, head, opened)
+  if (inputs.mode === 'integrity' && !(await isDisowned(opened))) {
+    const canOpen = identities.length > 0 || (await opened().catch(() => undefined))?.encrypted === false
+    const kept = { storage, catalog, head, inputs }
+    await record(runner, report, kept, { canOpen, reading: await reading().catch(() => undefined) })
+  }
+  report.state = await catalog.evidence.stateOf(head.id)
 }
 
 /**
@@ -112,9 +131,9 @@ const SIGNATURES: Record<OpenSet['signature'], SetFacts['signature']> = {
 /** Keeps what an integrity check found, beside the set. Without an identity it says nothing of what is inside. */
 async function record(
   runner: Runner,
-  storage: Storage,
   report: VerifyReport,
-  { head, canOpen, reading }: { head: Head; canOpen: boolean; reading: Reading | undefined },
+  keeping: Keeping,
+  { canOpen, reading }: { canOpen: boolean; reading: Reading | undefined },
 ): Promise<void> {
   report.bytesRead = reading?.bytesRead ?? 0
   const readInside = reading?.inside !== undefined
@@ -125,7 +144,7 @@ async function record(
   const seconds = checks.reduce((sum, check) => sum + check.seconds, 0)
   // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
   const test = canOpen ? 'integrity' : 'stored-bytes'
-  await keepEvidence(runner, storage, report, head, { test, verdict, seconds, checks })
+  await keepEvidence(runner, report, keeping, { test, verdict, seconds, checks })
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -53,6 +53,30 @@ export const manifestSchema = z.object({
   lockUntil: z.iso.datetime().optional(),
 })
 
+/** How many earlier sets, or rehearsals, a document tells of. */
+export const HISTORY_LENGTH = 30
+
+const pastSet = z.object({
+  id: z.string(),
+  plainBytes: bytes,
+  storedBytes: bytes,
+  rows: bytes,
+  dumpSeconds: z.number(),
+})
+
+const pastRehearsal = z.object({
+  at: z.iso.datetime(),
+  id: z.string().describe('of the set that was restored'),
+  rtoSeconds: z.number(),
+  restoreSeconds: z.number().optional(),
+  plainBytes: bytes.optional(),
+})
+
+/** It is there to be looked at: one that cannot be read is none, and no damage. */
+function history<T extends z.ZodType>(entry: T, what: string) {
+  return z.array(entry).max(HISTORY_LENGTH).optional().catch(undefined).describe(`${what}, oldest first`)
+}
+
 export const headSchema = z.object({
   kind: z.literal('pg-lifeboat head'),
   format: z.literal(1),
@@ -65,6 +89,7 @@ export const headSchema = z.object({
   signature: z.object({ versionId: z.string().optional() }).nullable().describe('null: the set is not signed'),
   dumpSeconds: z.number(),
   lockUntil: z.iso.datetime().optional(),
+  history: history(pastSet, 'the whole sets before this one, of a whole set'),
 })
 
 const segment = z.object({ path: z.string(), plainBytes: bytes, fingerprint: fingerprint.optional() })
@@ -124,6 +149,9 @@ export const evidenceSchema = z.object({
   rtoSeconds: z.number().optional(),
   rpoSeconds: z.number().optional(),
   rowsProven: bytes.optional(),
+  restoreSeconds: z.number().optional().describe('the restore alone, without the server’s start and the proof'),
+  plainBytes: bytes.optional().describe('bytes of what pg_dump had written'),
+  history: history(pastRehearsal, 'the restore tests that passed before this one, of one that passed'),
   run: z.string().optional().describe('address of the workflow run'),
 })
 
@@ -135,6 +163,8 @@ export type DumpedFile = z.infer<typeof file>
 export type DumpedTable = z.infer<typeof dumpedTable>
 export type Evidence = z.infer<typeof evidenceSchema>
 export type Totals = z.infer<typeof totals>
+export type PastSet = z.infer<typeof pastSet>
+export type PastRehearsal = z.infer<typeof pastRehearsal>
 export type SetContent = z.infer<typeof content>
 
 /**

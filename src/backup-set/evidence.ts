@@ -1,7 +1,9 @@
+import type { KeyObject } from 'node:crypto'
 import type { Verdict } from '../base/findings.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type Evidence, serializeDocument } from './documents.ts'
 import { compactTime, layout, randomName } from './layout.ts'
+import { signDocument } from './signature.ts'
 
 /** What the name of one piece of evidence says: listing names is enough to know a set's state. */
 export interface EvidenceName {
@@ -10,6 +12,8 @@ export interface EvidenceName {
   at: Date
   test: Evidence['test']
   verdict: Verdict
+  /** Whether a signature lies beside it; by whom, its name does not say. */
+  signed: boolean
 }
 
 /** `written` → `intact` (integrity passed) → `proven` (a whole restore test passed); a later failure makes it `damaged`. */
@@ -17,22 +21,43 @@ export type SetState = 'written' | 'intact' | 'proven' | 'damaged'
 
 const NAME = /^(.+)\/(\d{8}T\d{6}Z)-(stored-bytes|integrity|restore-test)-(passed|failed|unverified)-[a-z0-9]{6}\.json$/
 
-/** Stores one immutable record of one verify or restore test; its key. */
-export async function writeEvidence(storage: Storage, evidence: Evidence): Promise<string> {
-  const name = `${compactTime(new Date(evidence.at))}-${evidence.test}-${evidence.verdict}-${randomName()}.json`
-  const key = `${layout.evidence(evidence.database, evidence.id)}${name}`
-  await storage.put(key, serializeDocument(evidence))
-  return key
+/** What the key of a piece of evidence ends in to give that of its signature. */
+const SIGNATURE_SUFFIX = '.sig'
+
+/** Where the detached signature of a piece of evidence lies: Ed25519, over its bytes as they are stored. */
+export function evidenceSignature(key: string): string {
+  return `${key}${SIGNATURE_SUFFIX}`
+}
+
+/** Stores one immutable record of one verify or restore test, signed where there is a key; what its name says. */
+export async function writeEvidence(
+  storage: Storage,
+  evidence: Evidence,
+  signingKey?: KeyObject,
+): Promise<EvidenceName> {
+  const { database, id, test, verdict } = evidence
+  const at = new Date(evidence.at)
+  const key = `${layout.evidence(database, id)}${compactTime(at)}-${test}-${verdict}-${randomName()}.json`
+  const bytes = serializeDocument(evidence)
+  // The signature first: whoever sees the evidence shall never take it for unsigned.
+  if (signingKey) await storage.put(evidenceSignature(key), signDocument(bytes, signingKey))
+  await storage.put(key, bytes)
+  // Its name tells seconds: this one shall be no newer than it looks to others.
+  at.setUTCMilliseconds(0)
+  return { key, id, at, test, verdict, signed: signingKey !== undefined }
 }
 
 /** The names of all evidence of a database (or of one set), oldest first. What is not named like evidence is passed over. */
 export async function listEvidence(storage: Storage, database: string, id?: string): Promise<EvidenceName[]> {
   const root = layout.evidence(database)
   const names: EvidenceName[] = []
+  const signatures = new Set<string>()
   for await (const { key } of storage.list(layout.evidence(database, id))) {
     const parsed = parseEvidenceKey(key, root)
     if (parsed) names.push(parsed)
+    else if (key.endsWith(SIGNATURE_SUFFIX)) signatures.add(key)
   }
+  for (const name of names) name.signed = signatures.has(evidenceSignature(name.key))
   return names.sort((a, b) => a.at.getTime() - b.at.getTime())
 }
 
@@ -42,7 +67,7 @@ function parseEvidenceKey(key: string, root: string): EvidenceName | undefined {
   const [, id = '', time = '', test, verdict] = match
   const at = new Date(time.replace(/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/, '$1-$2-$3T$4:$5:$6Z'))
   if (Number.isNaN(at.getTime())) return undefined
-  return { key, id, at, test: test as Evidence['test'], verdict: verdict as Verdict }
+  return { key, id, at, test: test as Evidence['test'], verdict: verdict as Verdict, signed: false }
 }
 
 /** Whoever read and recomputed everything has read every stored byte, too. */
@@ -53,10 +78,10 @@ const COVERS: Record<Evidence['test'], readonly Evidence['test'][]> = {
 }
 
 /**
- * The state of one set by the newest evidence of each kind. `unverified` evidence says nothing about the set. A damaged
- * set recovers when what found the damage passes; of two in the same second the failure counts.
+ * The newest evidence of each kind about one set: what its state rests on. `unverified` evidence says nothing about the
+ * set; of two in the same second the failure counts.
  */
-export function stateOf(id: string, evidence: readonly EvidenceName[]): SetState {
+export function newestOfEachKind(id: string, evidence: readonly EvidenceName[]): Map<Evidence['test'], EvidenceName> {
   const newest = new Map<Evidence['test'], EvidenceName>()
   for (const item of evidence) {
     if (item.id !== id || item.verdict === 'unverified') continue
@@ -66,6 +91,15 @@ export function stateOf(id: string, evidence: readonly EvidenceName[]): SetState
       if (later > 0 || (later === 0 && item.verdict === 'failed')) newest.set(kind, item)
     }
   }
+  return newest
+}
+
+/**
+ * The state of one set by that of its evidence which counts; an EvidenceBook knows which does. A damaged set recovers when
+ * what found the damage passes.
+ */
+export function stateOf(id: string, evidence: readonly EvidenceName[]): SetState {
+  const newest = newestOfEachKind(id, evidence)
   if ([...newest.values()].some((item) => item.verdict === 'failed')) return 'damaged'
   if (newest.has('restore-test')) return 'proven'
   return newest.has('integrity') ? 'intact' : 'written'

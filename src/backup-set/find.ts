@@ -1,24 +1,28 @@
+import type { KeyObject } from 'node:crypto'
 import { LifeboatError } from '../base/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type Head, headSchema, parseDocument } from './documents.ts'
-import { type EvidenceName, listEvidence, stateOf } from './evidence.ts'
+import { listEvidence } from './evidence.ts'
+import { EvidenceBook } from './evidence-book.ts'
 import { layout, parseSetId, type SetId } from './layout.ts'
 
 /** What a reader asked for: `latest`, `proven`, a set's id, or a time. */
 export type SetChoice = { kind: 'latest' } | { kind: 'proven' } | { kind: 'id'; id: string } | { kind: 'at'; at: Date }
 
-/** Every set of a database that exists, newest first, with all evidence: two listings, no object is read. */
+/** Every set of a database that exists, newest first, with all evidence: two listings; objects are read when asked for. */
 export interface Catalog {
   database: string
   sets: SetId[]
-  evidence: EvidenceName[]
+  evidence: EvidenceBook
+  /** As `readHead`; each is read once. */
+  head(id: string): Promise<Head>
 }
 
 /** The one database in a storage, for readers that were not told which. Errors: `no-set`, `which-database`. */
 export async function onlyDatabase(storage: Storage): Promise<string> {
   const names = await databasesIn(storage)
   const [first, ...others] = names
-  if (first === undefined) throw noSet(storage, undefined)
+  if (first === undefined) throw noSetAtAll(storage.url)
   if (others.length === 0) return first
   throw new LifeboatError(
     'which-database',
@@ -27,16 +31,31 @@ export async function onlyDatabase(storage: Storage): Promise<string> {
   )
 }
 
-/** Lists what is there. A key that is not named like a head is not a set. */
-export async function readCatalog(storage: Storage, database: string): Promise<Catalog> {
+/** Lists what is there; with `verifyKeys` only evidence that one of them signed counts. */
+export async function readCatalog(
+  storage: Storage,
+  database: string,
+  verifyKeys: readonly KeyObject[],
+): Promise<Catalog> {
+  const [sets, names] = [await listSets(storage, database), await listEvidence(storage, database)]
+  const heads = new Map<string, Promise<Head>>()
+  const head = (id: string) => {
+    const known = heads.get(id) ?? readHead(storage, database, id)
+    heads.set(id, known)
+    return known
+  }
+  return { database, sets, evidence: new EvidenceBook({ storage, database, names, verifyKeys, head }), head }
+}
+
+/** The sets of a database that exist, newest first. A key that is not named like a head is not a set. */
+export async function listSets(storage: Storage, database: string): Promise<SetId[]> {
   const sets: SetId[] = []
   const prefix = layout.heads(database)
   for await (const { key } of storage.list(prefix)) {
     const id = key.endsWith('.json') ? parseSetId(key.slice(prefix.length, -'.json'.length)) : undefined
     if (id) sets.push(id)
   }
-  sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1))
-  return { database, sets, evidence: await listEvidence(storage, database) }
+  return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1))
 }
 
 /** The head of one set, checked against the path it was read from. Errors: `no-set`, `unknown-format`, `damaged-document`. */
@@ -61,18 +80,32 @@ export async function readHead(storage: Storage, database: string, id: string): 
  */
 export async function chooseSet(storage: Storage, catalog: Catalog, choice: SetChoice): Promise<Head> {
   if (choice.kind === 'id') {
-    if (!catalog.sets.some((set) => set.id === choice.id)) throw noSet(storage, catalog, `the id ${choice.id}`)
-    return readHead(storage, catalog.database, choice.id)
+    if (!catalog.sets.some((set) => set.id === choice.id)) throw await noSet(storage, catalog, `the id ${choice.id}`)
+    return catalog.head(choice.id)
   }
-  const wanted = catalog.sets.filter((set) => {
-    const state = stateOf(set.id, catalog.evidence)
-    if (choice.kind === 'proven') return state === 'proven'
-    if (choice.kind === 'at' && set.takenAt > choice.at) return false
-    return state !== 'damaged'
-  })
-  for await (const head of wholeHeads(storage, catalog.database, wanted)) return head
+  for (const { id, takenAt } of catalog.sets) {
+    if (choice.kind === 'at' && takenAt > choice.at) continue
+    const { evidence } = catalog
+    const isWanted = choice.kind === 'proven' ? await evidence.isProven(id) : !(await evidence.isDamaged(id))
+    const head = isWanted ? await wholeHead(catalog.head, id) : undefined
+    if (head) return head
+  }
   const asked = { latest: 'no damage on record', proven: 'a passed restore test', at: 'a snapshot that early' }
-  throw noSet(storage, catalog, asked[choice.kind])
+  throw await noSet(storage, catalog, asked[choice.kind])
+}
+
+/**
+ * The newest set whose last restore test passed, by the evidence that counts: only whole sets are restore tested. `judged`
+ * is known better than the evidence tells yet.
+ */
+export async function newestProven(
+  { sets, evidence }: Catalog,
+  judged?: { id: string; isProven: boolean },
+): Promise<SetId | undefined> {
+  for (const set of sets) {
+    if (set.id === judged?.id ? judged.isProven : await evidence.isProven(set.id)) return set
+  }
+  return undefined
 }
 
 /**
@@ -81,12 +114,18 @@ export async function chooseSet(storage: Storage, catalog: Catalog, choice: SetC
  */
 export async function* wholeHeads(storage: Storage, database: string, sets: readonly SetId[]): AsyncGenerator<Head> {
   for (const { id } of sets) {
-    const head = await readHead(storage, database, id).catch((error: unknown) => {
-      if (error instanceof LifeboatError && error.code === 'no-object') return undefined
-      throw error
-    })
-    if (head?.content === 'whole') yield head
+    const head = await wholeHead((one) => readHead(storage, database, one), id)
+    if (head) yield head
   }
+}
+
+/** The head of a set as `read` gives it, or undefined where the set is partial, or has been deleted since it was listed. */
+export async function wholeHead(read: Catalog['head'], id: string): Promise<Head | undefined> {
+  const head = await read(id).catch((error: unknown) => {
+    if (error instanceof LifeboatError && error.code === 'no-object') return undefined
+    throw error
+  })
+  return head?.content === 'whole' ? head : undefined
 }
 
 /** How many folders are looked into, and how many at a time; each is one request. */
@@ -117,19 +156,20 @@ async function holdsAnything(storage: Storage, prefix: string): Promise<boolean>
   return false
 }
 
-function noSet(storage: Storage, catalog: Catalog | undefined, asked?: string): LifeboatError {
-  const [newest] = catalog?.sets ?? []
-  if (catalog === undefined || newest === undefined) {
-    const where = catalog === undefined ? storage.url : `${storage.url} for the database ${catalog.database}`
-    return new LifeboatError(
-      'no-set',
-      `There is no backup set in ${where}`,
-      'Run action-dump first, or correct `storage`, `s3-endpoint` or `database`.',
-    )
-  }
+async function noSet(storage: Storage, catalog: Catalog, asked: string): Promise<LifeboatError> {
+  const [newest] = catalog.sets
+  if (newest === undefined) return noSetAtAll(`${storage.url} for the database ${catalog.database}`)
   return new LifeboatError(
     'no-set',
     `None of the ${catalog.sets.length} backup sets of ${catalog.database} in ${storage.url} has ${asked}`,
-    `The newest one is ${newest.id} (${stateOf(newest.id, catalog.evidence)}): give its id as \`backup\`, or take a new dump.`,
+    `The newest one is ${newest.id} (${await catalog.evidence.stateOf(newest.id)}): give its id as \`backup\`, or take a new dump.`,
+  )
+}
+
+function noSetAtAll(where: string): LifeboatError {
+  return new LifeboatError(
+    'no-set',
+    `There is no backup set in ${where}`,
+    'Run action-dump first, or correct `storage`, `s3-endpoint` or `database`.',
   )
 }

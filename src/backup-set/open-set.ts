@@ -31,6 +31,13 @@ export interface OpenSet {
   encrypted: boolean
 }
 
+/** What it takes to read the parts of a set. */
+export interface PartSource {
+  storage: Pick<Storage, 'get'>
+  head: Pick<Head, 'id' | 'database'>
+  manifest: Pick<Manifest, 'parts'>
+}
+
 /**
  * Reads and checks the manifest that `head` names. With `verifyKeys` the signature must be there and be made by one of
  * them. Errors: `missing-manifest`, `changed-manifest`, `changed-head`, `unsigned-set`, `bad-signature`, `unknown-format`.
@@ -88,7 +95,7 @@ function tampered(code: string, message: string): LifeboatError {
 }
 
 /** The part at `path`. Error: `missing-part` when the manifest does not list it. */
-export function partAt(set: OpenSet, path: string): Part {
+export function partAt(set: PartSource, path: string): Part {
   const part = set.manifest.parts.find((candidate) => candidate.path === path)
   if (part) return part
   throw tampered('missing-part', `The manifest of ${set.head.id} does not list ${path}`)
@@ -99,7 +106,7 @@ export function partAt(set: OpenSet, path: string): Part {
  * `damaged-part`.
  */
 export async function* storedBytes(
-  set: OpenSet,
+  set: PartSource,
   part: Part,
   signal?: AbortSignal,
   meter: Meter = silentMeter,
@@ -130,7 +137,7 @@ export async function* storedBytes(
  * `damaged-part`, `wrong-identity`, `no-identity`.
  */
 export function plainBytes(
-  set: OpenSet,
+  set: PartSource,
   part: Part,
   identities: readonly AgeIdentity[],
   signal?: AbortSignal,
@@ -148,7 +155,7 @@ export function plainBytes(
 }
 
 /** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
-async function* named(plain: AsyncIterable<Buffer>, set: OpenSet, part: Part): AsyncGenerator<Buffer> {
+async function* named(plain: AsyncIterable<Buffer>, set: PartSource, part: Part): AsyncGenerator<Buffer> {
   try {
     yield* plain
   } catch (error) {

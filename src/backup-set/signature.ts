@@ -18,6 +18,11 @@ export function parseVerifyKeys(pem: string): KeyObject[] {
   )
 }
 
+/** The public half: what verifies whatever the private key signs. */
+export function publicKeyOf(signingKey: KeyObject): KeyObject {
+  return createPublicKey(signingKey)
+}
+
 function parseKey(read: () => KeyObject, code: string, message: string): KeyObject {
   const remedy =
     'Make a pair with `openssl genpkey -algorithm ed25519 -out signing.pem` and `openssl pkey -in signing.pem -pubout -out verify.pem`; give the file’s whole text.'

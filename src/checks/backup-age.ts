@@ -1,4 +1,4 @@
-import { stateOf } from '../backup-set/evidence.ts'
+import type { Catalog } from '../backup-set/find.ts'
 import type { Finding } from '../base/findings.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Check } from './check.ts'
@@ -16,10 +16,8 @@ export const backupAgeCheck: Check = {
       const remedy = 'Set the clock of the database server or of this runner; if both are right, the set was forged.'
       return { summary: 'from the future', findings: [{ severity: 'failure', message, remedy }] }
     }
-    const passedOver = catalog.sets.filter(
-      ({ id, takenAt }) => takenAt > new Date(head.takenAt) && stateOf(id, catalog.evidence) === 'damaged',
-    )
-    const warnings = passedOver.map(({ id }): Finding => {
+    const passedOver = await damagedSince(new Date(head.takenAt), catalog)
+    const warnings = passedOver.map((id): Finding => {
       const message = `The newer backup ${id} is damaged: this is the newest one that is not`
       return { severity: 'warning', message, remedy: 'Take a new dump, and see what the evidence of that one says.' }
     })
@@ -37,4 +35,11 @@ export const backupAgeCheck: Check = {
       ],
     }
   },
+}
+
+async function damagedSince(takenAt: Date, { sets, evidence }: Catalog): Promise<string[]> {
+  const ids = sets.filter((set) => set.takenAt > takenAt).map(({ id }) => id)
+  const damaged: string[] = []
+  for (const id of ids) if (await evidence.isDamaged(id)) damaged.push(id)
+  return damaged
 }

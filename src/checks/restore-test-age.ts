@@ -6,8 +6,7 @@ export const restoreTestAgeCheck: Check = {
   title: 'A restore was tested recently',
   modes: ['smoke'],
   async run({ catalog, maxRestoreTestAge, clock }) {
-    const passed = catalog.evidence.filter(({ test, verdict }) => test === 'restore-test' && verdict === 'passed')
-    const last = passed.at(-1)
+    const last = await catalog.evidence.lastRehearsal()
     const first = catalog.sets.at(-1)
     // Before the first test is due there is nothing to complain of: day one is green.
     const since = last?.at ?? first?.takenAt ?? clock.now()
@@ -24,9 +23,15 @@ export const restoreTestAgeCheck: Check = {
         {
           severity: 'failure',
           message: `No restore test has passed for ${formatDuration(seconds)}, more than ${formatDuration(maxRestoreTestAge)}`,
-          remedy: 'Start the restore test workflow by hand and see why it does not pass.',
+          remedy: remedyFor(catalog.evidence.unsignedRehearsals),
         },
       ],
     }
   },
+}
+
+function remedyFor(unsigned: number): string {
+  return unsigned === 0
+    ? 'Start the restore test workflow by hand and see why it does not pass.'
+    : 'Some passed and are not signed: give action-restore-test the input `signing-key`, and start it by hand.'
 }

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import type { Contents, Head, Manifest } from '../backup-set/documents.ts'
+import { setsBefore } from '../backup-set/history.ts'
 import { newSetId } from '../backup-set/layout.ts'
 import type { Finding } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
@@ -119,11 +120,13 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
   const snapshotHeldSeconds = await snapshot.release()
   const dumped = required(sources.database.dumped)
   const contents = contentsOf(options, id, snapshot, dumped)
-  const head = await stage('publish', 'Publish', () => {
+  const head = await stage('publish', 'Publish', async () => {
+    const isWhole = setContent(options.selection) === 'whole'
+    const history = isWhole ? await setsBefore(storage, database, snapshot.takenAt) : []
     const manifest = manifestOf(options, id, snapshot, (clock.now().getTime() - began) / 1_000, lockUntil)
     const { rows } = addFingerprints(...dumped.tables.map(({ fingerprint }) => fingerprint))
     const { signingKey } = options
-    const facts = { contents, manifest, tables: dumped.tables.length, rows, plainBytes: dumped.plainBytes }
+    const facts = { contents, manifest, tables: dumped.tables.length, rows, plainBytes: dumped.plainBytes, history }
     // Past this point a lost snapshot no longer matters: only the caller's own signal ends it.
     options.signal.throwIfAborted()
     return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey })

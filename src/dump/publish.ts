@@ -16,6 +16,8 @@ export interface Publication {
   /** Bytes of what pg_dump wrote. */
   plainBytes: number
   signingKey?: KeyObject
+  /** The whole sets before this one. */
+  history?: Head['history']
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Publication {
  * from which moment on the set exists. Whatever fails before leaves no set.
  */
 export async function publishSet(writer: SetWriter, publication: Publication): Promise<Head> {
-  const { contents, signingKey } = publication
+  const { contents, signingKey, history = [] } = publication
   await writer.store({ path: CONTENTS_NAME, content: single(serializeDocument(contents)) })
   await writer.store({ path: PREPARE_NAME, content: single(buildPrepareArchive(contents)) })
   await writer.storePlain(RESTORE_GUIDE_NAME, Buffer.from(guideFor(writer, publication)))
@@ -55,6 +57,7 @@ export async function publishSet(writer: SetWriter, publication: Publication): P
     signature,
     dumpSeconds: manifest.dumpSeconds,
     ...(manifest.lockUntil === undefined ? {} : { lockUntil: manifest.lockUntil }),
+    ...(history.length > 0 && { history }),
   }
   await writer.storeDocument(layout.head(database, id), serializeDocument(head))
   return head

@@ -1,13 +1,17 @@
 import type { CheckResult, Finding, Severity, Verdict } from '../base/findings.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { code, prose, type Word, type Words, words } from './escape.ts'
+import type { Opening } from './loss-budget.ts'
 import type { ReportBase, ReportError, StageTime } from './report.ts'
+import type { Trend } from './trends.ts'
 
 /** What a report says, in the order in which it matters, before it is written for a medium. */
 export interface Page {
   verdict: Verdict
   /** One sentence, and perhaps a second one that limits it. */
   headline: Words
+  /** What a loss of the database would cost now. */
+  opening?: Opening | undefined
   /** What made the run red, the most important first. */
   problems: Item[]
   warnings: Item[]
@@ -15,6 +19,7 @@ export interface Page {
   facts: Fact[]
   checks: readonly CheckResult[]
   grids: Grid[]
+  trends?: readonly Trend[]
   startedAt: string
   seconds: number
   runUrl?: string

@@ -1,7 +1,9 @@
 import type { CheckResult, CheckStatus, Verdict } from '../base/findings.ts'
 import { formatCount, formatDuration } from '../base/units.ts'
 import { clip, clipWords, escapeText, markdown, prose, type Words } from './escape.ts'
+import type { Opening } from './loss-budget.ts'
 import { count, type Fact, formatTime, type Grid, type Item, type Page } from './page.ts'
+import { mermaidChart, type Trend } from './trends.ts'
 
 /** A step may show 1 MiB; a page that a person reads, and twenty of them in a job, stay far below. */
 const LARGEST_PAGE = 200_000
@@ -19,6 +21,8 @@ const LIMITS: readonly Limits[] = [
   { rows: 40, items: 10, text: 200 },
   { rows: 10, items: 5, text: 80 },
 ]
+
+const TREND_ROWS = 10
 
 const VERDICTS: Record<Verdict, string> = { passed: '✅ Passed', failed: '❌ Failed', unverified: '❓ Unverified' }
 
@@ -38,11 +42,13 @@ export function renderPageMarkdown(page: Page): string {
 function renderWithin(page: Page, limits: Limits): string {
   const blocks = [
     `## ${VERDICTS[page.verdict]}: ${render(page.headline, limits)}`,
+    ...renderOpening(page.opening, limits),
     ...renderItems('What is wrong', page.problems, (item) => (item.verdict === 'failed' ? '❌' : '❓'), limits),
     ...renderItems('Warnings', page.warnings, () => '⚠️', limits),
     renderFacts(page.facts, limits),
     ...renderChecks(page.checks, limits),
     ...page.grids.map((grid) => renderGrid(grid, limits)),
+    ...(page.trends ?? []).map((trend) => renderTrend(trend, limits)),
     ...renderNotes(page.notes, limits),
     renderFooter(page),
   ]
@@ -51,6 +57,12 @@ function renderWithin(page: Page, limits: Limits): string {
 
 function render(sentence: Words, { text }: Limits): string {
   return markdown(clipWords(sentence, text))
+}
+
+function renderOpening(opening: Opening | undefined, limits: Limits): string[] {
+  if (opening === undefined) return []
+  const { message, remedy } = opening
+  return [`${render(message, limits)}${remedy ? `<br>→ ${render(remedy, limits)}` : ''}`]
 }
 
 function renderItems(title: string, items: readonly Item[], symbol: (item: Item) => string, limits: Limits): string[] {
@@ -109,14 +121,33 @@ function statusOf({ status, findings }: CheckResult): string {
 }
 
 function renderGrid(grid: Grid, limits: Limits): string {
+  const body = renderTable(grid, limits)
+  return grid.folded ? fold(grid.title, body) : `### ${escapeText(grid.title)}\n\n${body}`
+}
+
+function renderTable(grid: Grid, limits: Limits): string {
   const shown = grid.rows.slice(0, limits.rows)
   const lines = [
     row(grid.columns.map((column) => column.title)),
     row(grid.columns.map((column) => (column.right ? '---:' : '---'))),
     ...shown.map((cells) => row(cells.map((cell) => render(cell, limits)))),
   ]
-  const body = withRest(lines, grid.rows.length - shown.length)
-  return grid.folded ? fold(grid.title, body) : `### ${escapeText(grid.title)}\n\n${body}`
+  return withRest(lines, grid.rows.length - shown.length)
+}
+
+/** The newest rows, then the charts, which not every reader of Markdown draws, then the other rows. */
+function renderTrend({ title, grid, charts }: Trend, limits: Limits): string {
+  const newest = renderTable({ ...grid, rows: grid.rows.slice(0, TREND_ROWS) }, limits)
+  const others = grid.rows.slice(TREND_ROWS)
+  const drawn = charts.flatMap((chart) => mermaidChart(chart) ?? [])
+  const blocks = [
+    newest,
+    ...drawn.map((text) => `\`\`\`mermaid\n${text}\n\`\`\``),
+    ...(others.length > 0
+      ? [fold(`${others.length} earlier ones`, renderTable({ ...grid, rows: others }, limits))]
+      : []),
+  ]
+  return fold(title, blocks.join('\n\n'))
 }
 
 function row(cells: readonly string[]): string {

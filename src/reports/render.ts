@@ -1,9 +1,11 @@
 import { dumpPage } from './dump-page.ts'
+import { lossSentence } from './loss-budget.ts'
 import type { Page } from './page.ts'
 import { renderPageLog } from './render-log.ts'
 import { renderPageMarkdown } from './render-markdown.ts'
 import type { Report } from './report.ts'
 import { restoreTestPage } from './restore-test-page.ts'
+import { trendsOf } from './trends.ts'
 import { verifyPage } from './verify-page.ts'
 
 /**
@@ -20,6 +22,10 @@ export function renderLogLines(report: Report): string[] {
 }
 
 function pageOf(report: Report): Page {
+  return { ...ownPage(report), opening: lossSentence(report), trends: trendsOf(report.trends) }
+}
+
+function ownPage(report: Report): Page {
   switch (report.kind) {
     case 'dump':
       return dumpPage(report)

@@ -19,6 +19,50 @@ export interface ReportBase {
   findings: Finding[]
   /** What ended the run before it was through. */
   error?: ReportError
+  /** What it would cost to lose the database at the end of this run; undefined where the storage could not be asked. */
+  lossBudget?: LossBudget
+  /** Undefined where nothing is known of earlier runs. */
+  trends?: Trends
+}
+
+/** What a loss of the database would cost now, by what has been proven. Sizes and times as in the report. */
+export interface LossBudget {
+  /** How many sets there are, of whatever worth. */
+  backups: number
+  /** Whether a restore test has ever passed, be it of a set that is no more. */
+  everProven: boolean
+  /** The newest proven set: what was written after its snapshot would be lost. */
+  proven?: { backupId: string; takenAt: string; lossSeconds: number }
+  /** The newest restore test that passed. */
+  rehearsal?: { testedAt: string; rtoSeconds: number }
+  rpoTarget: number
+  rtoTarget: number
+  /** In how many seconds the recovery time passes its target, if all goes on as it does; only where that means something. */
+  rtoPassesTargetIn?: number
+}
+
+/** How things have developed, oldest first, at most 30 entries each. */
+export interface Trends {
+  /** Whole sets, those that retention has deleted included. */
+  backups: BackupPoint[]
+  /** Restore tests that passed. */
+  rehearsals: RehearsalPoint[]
+}
+
+export interface BackupPoint {
+  takenAt: string
+  plainBytes: number
+  storedBytes: number
+  rows: number
+  dumpSeconds: number
+}
+
+export interface RehearsalPoint {
+  testedAt: string
+  rtoSeconds: number
+  restoreSeconds?: number
+  /** Of the set that was restored. */
+  plainBytes?: number
 }
 
 export interface ReportError {

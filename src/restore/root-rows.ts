@@ -51,11 +51,15 @@ export class RootRows {
   }
 }
 
-/** For each column of `to` its place in `from`; both are column lists as pg_dump writes them. */
+/** The names in a column list as pg_dump writes it, in its spelling: usable in SQL. */
+export function columnNames(list: string): string[] {
+  return list.slice(1, -1).match(/"(?:[^"]|"")+"|[^\s,]+/g) ?? []
+}
+
+/** For each column of `to` its place in `from`. */
 function orderOf(from: string, to: string): number[] {
-  const names = (list: string) => list.slice(1, -1).match(/"(?:[^"]|"")+"|[^\s,]+/g) ?? []
-  const places = new Map(names(from).map((name, index) => [name, index]))
-  return names(to).map((name) => places.get(name) ?? -1)
+  const places = new Map(columnNames(from).map((name, index) => [name, index]))
+  return columnNames(to).map((name) => places.get(name) ?? -1)
 }
 
 /** Fields end at a tab, rows at a line end: COPY escapes both in values, in every server encoding. */

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { Contents, DumpedFile, DumpedTable } from '../backup-set/documents.ts'
-import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
+import { type PartSource, partAt, plainBytes } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
 import { type Meter, metered, silentMeter } from '../base/progress.ts'
 import type { Database } from '../postgres/database.ts'
@@ -17,7 +17,7 @@ import type { RootRows } from './root-rows.ts'
 import { describeServerError, failureOf } from './server-messages.ts'
 
 export interface LoadOptions {
-  set: OpenSet
+  set: PartSource
   contents: Contents
   toc: Toc
   identities: readonly AgeIdentity[]

@@ -104,6 +104,8 @@ test('the defaults are those that are documented', async () => {
     recipients: [],
     retention: 'after-dump',
     policy: { keepLast: 3, keepDaily: 30, keepWeekly: 0, keepMonthly: 0, keepPartial: 10 },
+    rtoTarget: 3_600,
+    rpoTarget: 108_000,
   })
   expect(await readVerifyInputs(source({ storage: 'file:///var/backups' }))).toEqual({
     ...TOLD,
@@ -115,6 +117,8 @@ test('the defaults are those that are documented', async () => {
     sizeChangeWarn: 0.2,
     sizeChangeFail: 0.5,
     maxRestoreTestAge: 3_024_000,
+    rtoTarget: 3_600,
+    rpoTarget: 108_000,
   })
   expect(await ACTIONS['action-restore-test'].read(source({ storage: 's3://bucket' }))).toEqual({
     ...TOLD,
@@ -124,6 +128,7 @@ test('the defaults are those that are documented', async () => {
     jobs: CORES,
     assertions: [],
     keepRunning: false,
+    selfTest: false,
     rtoTarget: 3_600,
     rpoTarget: 108_000,
   })

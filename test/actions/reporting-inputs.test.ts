@@ -8,9 +8,9 @@ function source(values: Record<string, string>) {
   return { input: (name: string) => values[name] ?? '', mask: (secret: string) => void masked.push(secret), masked }
 }
 
-function problemsOf(values: Record<string, string>): string[] {
+async function problemsOf(values: Record<string, string>): Promise<string[]> {
   try {
-    readVerifyInputs(source({ storage: 's3://bucket', ...values }))
+    await readVerifyInputs(source({ storage: 's3://bucket', ...values }))
     return []
   } catch (error) {
     if (!(error instanceof InputError)) throw error
@@ -38,7 +38,7 @@ test('labels besides our own, names without @, secrets masked', () => {
   expect(given.masked).toEqual(['ghs_token', 'https://hc-ping.com/uuid?a=b'])
 })
 
-test('what is wrong is said, and a run that ends for it is told of as if it had not been given', () => {
+test('what is wrong is said, and a run that ends for it is told of as if it had not been given', async () => {
   const wrong = {
     alert: 'sometimes',
     'alert-labels': 'x'.repeat(51),
@@ -46,14 +46,14 @@ test('what is wrong is said, and a run that ends for it is told of as if it had 
     'heartbeat-url': 'hc-ping.com/secret',
     'stall-timeout': 'soon',
   }
-  expect(problemsOf(wrong).sort()).toEqual([
+  expect((await problemsOf(wrong)).sort()).toEqual([
     'alert is none of the known values',
     'alert-assignees holds what is no name of a user',
     'alert-labels holds a label that is too long',
     'heartbeat-url is no web address',
     'stall-timeout is not a duration',
   ])
-  expect(problemsOf({ 'alert-assignees': 'abcdefghijk'.split('').join(',') })).toEqual([
+  expect(await problemsOf({ 'alert-assignees': 'abcdefghijk'.split('').join(',') })).toEqual([
     'alert-assignees names too many',
   ])
   expect(reportingInputsOf(source(wrong))).toMatchObject({

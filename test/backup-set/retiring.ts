@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Head, type Manifest, serializeDocument } from '../../src/backup-set/documents.ts'
-import { stateOf, writeEvidence } from '../../src/backup-set/evidence.ts'
+import { writeEvidence } from '../../src/backup-set/evidence.ts'
 import { historyOf } from '../../src/backup-set/evidence-history.ts'
 import { readCatalog } from '../../src/backup-set/find.ts'
 import { layout } from '../../src/backup-set/layout.ts'
@@ -94,12 +94,12 @@ export async function retire(
     mode: 'after-dump',
     policy: LAST_ONE,
     readSets: async () => {
-      const { sets, evidence } = await readCatalog(storage, 'shop')
-      const harmless = evidence.filter(({ verdict }) => verdict !== 'failed')
+      const { sets, evidence } = await readCatalog(storage, 'shop', [])
+      const healthy = evidence.withoutFailures()
       return {
         sets,
-        statesOf: async (id) => ({ state: stateOf(id, evidence), stateIfHealthy: stateOf(id, harmless) }),
-        isHistory: historyOf(evidence),
+        statesOf: async (id) => ({ state: await evidence.stateOf(id), stateIfHealthy: await healthy.stateOf(id) }),
+        isHistory: historyOf(evidence.names),
       }
     },
     written: '',

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import type { Evidence, Head } from '../../src/backup-set/documents.ts'
+import type { Evidence } from '../../src/backup-set/documents.ts'
 import { type EvidenceName, listEvidence, stateOf, writeEvidence } from '../../src/backup-set/evidence.ts'
 import { chooseSet, onlyDatabase, readCatalog, type SetChoice } from '../../src/backup-set/find.ts'
 import { compactTime, layout, newSetId, parseSetId } from '../../src/backup-set/layout.ts'
 import type { LifeboatError } from '../../src/base/errors.ts'
 import type { Storage } from '../../src/storage/storage.ts'
-import { hoursAgo, NOW, storeSet, withStorage } from './support.ts'
+import { evidenceOf, hoursAgo, NOW, storeSet, withStorage } from './support.ts'
 
 test('an id says when, and under which label; what is no id is none', () => {
   fc.assert(
@@ -34,7 +34,8 @@ type Step = { test: Evidence['test']; verdict: Evidence['verdict'] }
 const KINDS = ['stored-bytes', 'integrity', 'restore-test'] as const
 
 function names(steps: readonly Step[], id = 'set'): EvidenceName[] {
-  return steps.map((step, index) => ({ ...step, id, key: `${index}`, at: new Date(NOW.getTime() + index * 1_000) }))
+  const at = (index: number) => new Date(NOW.getTime() + index * 1_000)
+  return steps.map((step, index) => ({ ...step, id, key: `${index}`, at: at(index), signed: false }))
 }
 
 const steps = fc.array(
@@ -92,13 +93,6 @@ test('a set is damaged from a failure on until that kind passes again; nothing e
   )
 })
 
-function evidenceOf(head: Head, test: Evidence['test'], verdict: Evidence['verdict'], at: Date): Evidence {
-  const { id, database } = head
-  const manifestSha256 = head.manifest.sha256
-  const document = { kind: 'pg-lifeboat evidence', format: 1, seconds: 1 } as const
-  return { ...document, checks: [], database, id, test, verdict, at: at.toISOString(), manifestSha256 }
-}
-
 test('evidence is found again by the names of its objects alone, and foreign objects are passed over', async () => {
   await withStorage(async (storage) => {
     const head = await storeSet(storage, hoursAgo(30))
@@ -120,7 +114,7 @@ test('evidence is found again by the names of its objects alone, and foreign obj
 })
 
 async function choose(storage: Storage, choice: SetChoice): Promise<string> {
-  const catalog = await readCatalog(storage, 'shop')
+  const catalog = await readCatalog(storage, 'shop', [])
   return chooseSet(storage, catalog, choice).then(
     ({ id }) => id,
     (error: LifeboatError) => `${error.code}: ${error.message}`,
@@ -140,7 +134,7 @@ test('latest, proven, a time and an id choose the set that they mean', async () 
     await writeEvidence(storage, evidenceOf(proven, 'restore-test', 'passed', hoursAgo(47)))
     await writeEvidence(storage, evidenceOf(damaged, 'restore-test', 'passed', hoursAgo(11)))
     await writeEvidence(storage, evidenceOf(damaged, 'integrity', 'failed', hoursAgo(10)))
-    expect((await readCatalog(storage, 'shop')).sets.map(({ id }) => id)).toEqual(
+    expect((await readCatalog(storage, 'shop', [])).sets.map(({ id }) => id)).toEqual(
       [partial, damaged, newest, proven, oldest].map(({ id }) => id),
     )
     expect(await choose(storage, { kind: 'latest' })).toBe(newest.id)
@@ -160,7 +154,7 @@ test('a head that was deleted since the listing is passed over; one that was ren
   await withStorage(async (storage) => {
     const older = await storeSet(storage, hoursAgo(48))
     const newer = await storeSet(storage, hoursAgo(24))
-    const catalog = await readCatalog(storage, 'shop')
+    const catalog = await readCatalog(storage, 'shop', [])
     await storage.delete([{ key: layout.head('shop', newer.id) }])
     expect((await chooseSet(storage, catalog, { kind: 'latest' })).id).toBe(older.id)
     const copy = newSetId(hoursAgo(1), 'nightly')

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Head, type Manifest, serializeDocument } from '../../src/backup-set/documents.ts'
+import { type Evidence, type Head, type Manifest, serializeDocument } from '../../src/backup-set/documents.ts'
 import { layout, newSetId } from '../../src/backup-set/layout.ts'
 import { systemClock } from '../../src/base/ports.ts'
 import { openDirectory } from '../../src/storage/directory.ts'
@@ -73,4 +73,18 @@ export async function storeSet(storage: Storage, takenAt: Date, content?: Manife
   await storage.put(layout.manifest('shop', manifest.id), serializeDocument(manifest))
   await storage.put(layout.head('shop', manifest.id), serializeDocument(head))
   return head
+}
+
+/** Evidence about the set of that head; what a test cares for is in `more`. */
+export function evidenceOf(
+  head: Head,
+  test: Evidence['test'],
+  verdict: Evidence['verdict'],
+  at: Date,
+  more: Partial<Evidence> = {},
+): Evidence {
+  const { id, database } = head
+  const manifestSha256 = head.manifest.sha256
+  const document = { kind: 'pg-lifeboat evidence', format: 1, seconds: 1 } as const
+  return { ...document, checks: [], database, id, test, verdict, at: at.toISOString(), manifestSha256, ...more }
 }

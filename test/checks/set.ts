@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto'
 import type { Contents, Head, Manifest } from '../../src/backup-set/documents.ts'
-import { stateOf } from '../../src/backup-set/evidence.ts'
 import { readCatalog } from '../../src/backup-set/find.ts'
 import { newSetId } from '../../src/backup-set/layout.ts'
 import { type OpenSet, openSet } from '../../src/backup-set/open-set.ts'
@@ -187,7 +186,7 @@ export async function check(
 ): Promise<{ statuses: Record<string, string>; findings: string[]; bytesRead: number | undefined }> {
   const identities: readonly AgeIdentity[] = options.identities ?? []
   const verifyKeys = options.verifyKeys ?? []
-  const catalog = await readCatalog(storage, 'shop')
+  const catalog = await readCatalog(storage, 'shop', verifyKeys)
   const { signal } = new AbortController()
   let opened: Promise<OpenSet> | undefined
   let reading: Promise<Reading> | undefined
@@ -203,7 +202,7 @@ export async function check(
     storage,
     catalog,
     head,
-    state: stateOf(head.id, catalog.evidence),
+    state: await catalog.evidence.stateOf(head.id),
     newest: true,
     maxAge: 30 * 3_600,
     sizeChangeWarn: 0.2,

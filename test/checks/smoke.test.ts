@@ -2,19 +2,11 @@ import { expect, test } from '@jest/globals'
 import type { Evidence, Head } from '../../src/backup-set/documents.ts'
 import { writeEvidence } from '../../src/backup-set/evidence.ts'
 import type { Storage } from '../../src/storage/storage.ts'
-import { withStorage } from '../backup-set/support.ts'
+import { evidenceOf, withStorage } from '../backup-set/support.ts'
 import { buildSet, check, hoursAgo } from './set.ts'
 
 function record(storage: Storage, head: Head, kind: Evidence['test'], verdict: Evidence['verdict'], at: Date) {
-  const { database, id } = head
-  const what = { kind: 'pg-lifeboat evidence' as const, format: 1 as const, database, id, test: kind, verdict }
-  return writeEvidence(storage, {
-    ...what,
-    at: at.toISOString(),
-    seconds: 1,
-    manifestSha256: head.manifest.sha256,
-    checks: [],
-  })
+  return writeEvidence(storage, evidenceOf(head, kind, verdict, at))
 }
 
 test('day one is green: nothing that cannot be known yet is asked for', async () => {

@@ -109,17 +109,21 @@ test.each(CASES)(
     expectExit(integrity, 0)
     await checkIntegrity(integrity, id, variant)
 
-    const asked = { assertions: README_ASSERTION, command: commandFor(server) }
+    const asked = {
+      assertions: README_ASSERTION,
+      command: commandFor(server),
+      'self-test': String(variant.encrypted),
+    }
     const restored = await job.run({ action: 'action-restore-test', inputs: { ...reading, ...asked } })
     expectExit(restored, 0)
-    await checkRestored(restored, id, server)
+    await checkRestored(restored, id, server, variant)
 
     const smoke = await job.run({ action: 'action-verify', inputs: reading })
     expectExit(smoke, 0)
     expect(smoke.outputs).toMatchObject({ verdict: 'passed', 'backup-id': id, state: 'proven', 'checks-failed': '0' })
     expect((await reportOf<VerifyReport>(smoke)).bytesRead).toBe(0)
 
-    await checkEvidence(storage, id)
+    await checkEvidence(storage, id, variant)
     const { posts, orphans } = await job.finish()
     expect(orphans).toEqual([])
     expect(posts.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0, 0])
@@ -134,7 +138,7 @@ function readingInputs(storage: TestStorage, keys: AgeKeys | undefined, signing:
   return {
     ...storage.inputs,
     ...(keys && { identity: keys.identity }),
-    ...(signing && { 'verify-key': signing.publicKey }),
+    ...(signing && { 'verify-key': signing.publicKey, 'signing-key': signing.privateKey }),
   }
 }
 
@@ -221,7 +225,7 @@ async function checkIntegrity(step: StepResult, id: string, variant: Variant): P
   expect(step.summary).toContain(id)
 }
 
-async function checkRestored(step: StepResult, id: string, server: TestServer): Promise<void> {
+async function checkRestored(step: StepResult, id: string, server: TestServer, variant: Variant): Promise<void> {
   const counted = (await server.psql(EXAMPLE_DATABASE, COUNTS)).split('\n').sort()
   expect(step.outputs).toMatchObject({ verdict: 'passed', 'backup-id': id, 'rows-proven': String(EXAMPLE_ROWS) })
   expect(Number(step.outputs['rto-seconds'])).toBeGreaterThan(0)
@@ -243,6 +247,7 @@ async function checkRestored(step: StepResult, id: string, server: TestServer): 
     command: 'passed',
     rto: 'passed',
     rpo: 'passed',
+    'self-test': variant.encrypted ? 'passed' : 'not run',
   })
   const largeObjects = report.checks.find((check) => check.id === 'large-objects')
   expect(largeObjects?.summary).toContain(`${EXAMPLE_LARGE_OBJECTS} of ${EXAMPLE_LARGE_OBJECTS}`)
@@ -252,8 +257,10 @@ async function checkRestored(step: StepResult, id: string, server: TestServer): 
   expect(step.summary).toContain('bookings_2025_01')
 }
 
-async function checkEvidence(storage: TestStorage, id: string): Promise<void> {
-  const keys = await storage.keys(`${EXAMPLE_DATABASE}/evidence/`)
+async function checkEvidence(storage: TestStorage, id: string, variant: Variant): Promise<void> {
+  const objects = await storage.keys(`${EXAMPLE_DATABASE}/evidence/`)
+  const keys = objects.filter((key) => !key.endsWith('.sig'))
+  expect(objects.length - keys.length).toBe(variant.signed ? keys.length : 0)
   const names = keys.map((key) => key.replace(/^.*\/\d{8}T\d{6}Z-(.*)-[a-z0-9]{6}\.json$/, '$1'))
   expect(names.sort()).toEqual(['integrity-passed', 'restore-test-passed'])
   const manifest = sha256(await storage.storage.read(`${EXAMPLE_DATABASE}/sets/${id}/manifest.json`))

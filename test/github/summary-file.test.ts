@@ -68,6 +68,7 @@ test('the context says where and why the step runs', () => {
     actor: 'octocat',
     ref: 'refs/heads/main',
     isPullRequest: true,
+    isFromFork: true,
     isHosted: true,
     workflow: 'Backup',
     job: 'dump',

@@ -1,5 +1,12 @@
 import type { CheckResult } from '../../src/base/findings.ts'
-import type { DumpReport, RestoreTestReport, RetentionRow, VerifyReport } from '../../src/reports/report.ts'
+import type {
+  DumpReport,
+  LossBudget,
+  RestoreTestReport,
+  RetentionRow,
+  Trends,
+  VerifyReport,
+} from '../../src/reports/report.ts'
 
 /** Reports as the actions write them, for the renderers' tests. */
 
@@ -12,6 +19,34 @@ const BASE = {
   startedAt: '2026-11-22T02:16:58.120Z',
   runUrl: 'https://github.com/your-org/shop/actions/runs/8123',
   findings: [],
+}
+
+const DAY_ONE: LossBudget = { backups: 1, everProven: false, rtoTarget: 3_600, rpoTarget: 108_000 }
+
+const LOSS: LossBudget = {
+  backups: 37,
+  everProven: true,
+  proven: { backupId: '20261122T021704Z-nightly-k3v9qa', takenAt: '2026-11-22T02:17:04.000Z', lossSeconds: 10_800 },
+  rehearsal: { testedAt: '2026-11-22T05:17:04.000Z', rtoSeconds: 245 },
+  rtoTarget: 3_600,
+  rpoTarget: 108_000,
+  rtoPassesTargetIn: 120 * 86_400,
+}
+
+/** A backup a night for two weeks, a restore test a week. */
+const TRENDS: Trends = {
+  backups: Array.from({ length: 14 }, (_, index) => ({
+    takenAt: `2026-11-${String(9 + index).padStart(2, '0')}T02:17:04.000Z`,
+    plainBytes: 1_200_000_000 + 7_000_000 * index,
+    storedBytes: 320_000_000 + 2_000_000 * index,
+    rows: 1_190_000 + 1_100 * index,
+    dumpSeconds: 240 + (index % 3),
+  })),
+  rehearsals: [
+    { testedAt: '2026-11-08T05:00:00.000Z', rtoSeconds: 230.4, restoreSeconds: 170, plainBytes: 1_200_000_000 },
+    { testedAt: '2026-11-15T05:00:00.000Z', rtoSeconds: 236 },
+    { testedAt: '2026-11-22T05:17:04.000Z', rtoSeconds: 245, restoreSeconds: 180, plainBytes: 1_288_490_188 },
+  ],
 }
 
 function check(id: string, title: string, summary: string, more: Partial<CheckResult> = {}): CheckResult {
@@ -54,6 +89,8 @@ export const passedDump: DumpReport = {
     { id: 'dump', title: 'Dump, seal and store', seconds: 241 },
     { id: 'publish', title: 'Publish the set', seconds: 8 },
   ],
+  lossBudget: LOSS,
+  trends: TRENDS,
   encryptedTo: 2,
   signed: true,
   retention: {
@@ -101,6 +138,8 @@ export const failedDump: DumpReport = {
   largest: [],
   stages: [],
   tools: undefined,
+  lossBudget: { ...DAY_ONE, backups: 0 },
+  trends: undefined,
   encryptedTo: 0,
   signed: false,
   error: {
@@ -130,6 +169,8 @@ export const failedVerify: VerifyReport = {
   mode: 'smoke',
   seconds: 3.4,
   state: 'written',
+  lossBudget: DAY_ONE,
+  trends: { backups: TRENDS.backups.slice(0, 2), rehearsals: [] },
   backupAgeSeconds: 140_000,
   bytesRead: 0,
   set: {
@@ -178,6 +219,7 @@ export const sealedVerify: VerifyReport = {
   ...failedVerify,
   verdict: 'passed',
   mode: 'integrity',
+  lossBudget: { ...DAY_ONE, everProven: true },
   backupAgeSeconds: 10_800,
   bytesRead: 327_155_712,
   limitation: 'The backup is encrypted and no `identity` was given: its contents were not read.',
@@ -197,6 +239,8 @@ export const passedRestoreTest: RestoreTestReport = {
   rtoSeconds: 245,
   rpoSeconds: 10_800,
   restoreSeconds: 180,
+  lossBudget: LOSS,
+  trends: TRENDS,
   rtoTarget: 3_600,
   rpoTarget: 108_000,
   stages: [
@@ -223,6 +267,13 @@ export const failedRestoreTest: RestoreTestReport = {
   ...passedRestoreTest,
   verdict: 'failed',
   rtoSeconds: undefined,
+  lossBudget: {
+    ...LOSS,
+    proven: { backupId: '20261118T021704Z-nightly-k3v9qa', takenAt: '2026-11-18T02:17:04.000Z', lossSeconds: 400_000 },
+    rehearsal: { testedAt: '2026-11-18T05:00:00.000Z', rtoSeconds: 4_000 },
+    rtoPassesTargetIn: undefined,
+  },
+  trends: undefined,
   tablesProven: 1,
   rowsProven: 400_219,
   tables: [
