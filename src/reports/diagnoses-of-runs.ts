@@ -168,6 +168,11 @@ export const RUN_CAUSES: Causes = [
     'See what is left: `df -h "$RUNNER_TEMP"; free -h`; use a larger runner, or one of your own.',
   ],
   [
+    'self-test-failed',
+    'The throw-away server does not take rows of a kind of table that it took a moment before: out of space or memory, most often.',
+    'Look at the end of the run, then run it again: `gh run view RUN --log-failed`.',
+  ],
+  [
     'nothing-selected bad-pattern',
     'A table was renamed, dropped or moved to another schema since the patterns were written.',
     'See what there is, and mend `tables`, `exclude-tables` or `exclude-table-data`: `psql "$DATABASE_URL" -c "\\dt *.*"`.',
