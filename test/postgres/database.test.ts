@@ -269,7 +269,7 @@ test('a client whose session is ended from outside rejects, and the process goes
 
 test('nothing of the process or the caller redirects the tools', async () => {
   const env = {
-    PGSERVICE: 'x',
+    PGSERVICEFILE: '/x',
     PGSSLMODE: 'disable',
     PGREQUIREAUTH: 'none',
     PGHOSTADDR: '10.0.0.1',
