@@ -8,7 +8,7 @@ const MIB = 2 ** 20
 /** One run of a bundled action on a storage in trouble. */
 export interface Case extends Trouble {
   name: string
-  action: 'action-dump' | 'action-restore-test'
+  action: 'action-dump' | 'action-verify' | 'action-restore-test'
   /** What the run ends with; without it, it comes through. */
   ends?: RegExp
   /** At least so many strikes, or the case has tested nothing. */
@@ -16,8 +16,8 @@ export interface Case extends Trouble {
   /** The service cannot be told to drop what was begun. */
   cutOff?: boolean
   bucket?: BucketOptions
-  /** The clock of the process that runs the action is an hour fast. */
-  fastClock?: boolean
+  /** By so many hours the clock of the process that runs the action is fast. */
+  hoursFast?: number
   /** What the log then tells of. */
   tells?: RegExp
   /** It waits more than it works. */
@@ -123,12 +123,26 @@ export const CASES: Case[] = [
       { name: 'refuses the time', action, fault: () => answer(403, 'RequestTimeTooSkewed'), ends: SKEWED, strikes: 1 },
     ]
   }),
+  ...[1, -1].map((hoursFast): Case => {
+    const name = `meets a clock that is an hour ${hoursFast > 0 ? 'fast' : 'slow'}`
+    return { name, action: 'action-dump', hoursFast, tells: /RequestTimeTooSkewed; trying again/, strikes: 0 }
+  }),
   {
-    name: 'meets a clock that is an hour fast',
-    action: 'action-dump',
-    fastClock: true,
-    tells: /RequestTimeTooSkewed; trying again/,
-    strikes: 0,
+    name: 'resets its first connections, and refuses for 2 s in the middle',
+    action: 'action-verify',
+    resetting: 2,
+    fault: once([DATA, goesAway(2_000)]),
+    tells: /(ECONNRESET|EPIPE); trying again/,
+    strikes: 3,
+  },
+  { name: 'answers with bursts of 500 and 503', action: 'action-verify', fault: bursts(), strikes: 3 },
+  { name: 'resets connections', action: 'action-verify', cut: { way: 'down', bytes: MIB, times: 4 }, strikes: 4 },
+  {
+    name: 'lets the session expire in the middle',
+    action: 'action-verify',
+    fault: from(DATA, answer(403, 'ExpiredToken')),
+    ends: EXPIRED,
+    strikes: 1,
   },
   {
     name: 'answers 500 to the head for good',

@@ -24,8 +24,8 @@ function variantsOf(major: number): Variant[] {
     return [
       { ...plain, storage: 'directory' },
       { ...plain, storage: 's3' },
-      { ...sealed, storage: 'directory' },
-      { ...sealed, storage: 's3', guide: false },
+      { ...sealed, storage: 'directory', guide: false },
+      { ...sealed, storage: 's3' },
     ]
   }
   if (major === 15)

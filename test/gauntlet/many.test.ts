@@ -26,7 +26,8 @@ test.each(CASES)(
       const storage = await lab.storage(major === large ? 'directory' : 's3')
       const keys = await lab.ageKeys()
       const id = await roundTrip({ lab, source, database, storage, keys })
-      if (major !== MAJORS[0]) return
+      // With the longest row, and with the large objects as pg_dump writes them from 17 on.
+      if (major !== large) return
       await restoreByHand({ lab, source, database, storage, id, identityFile: keys.identityFile })
     } finally {
       await source.stop()

@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import { expect } from '@jest/globals'
 import type { StepResult } from '../../scripts/lib/local-runner.ts'
+import type { CheckResult } from '../../src/base/findings.ts'
 import type { DumpReport, RestoreTestReport, VerifyReport } from '../../src/reports/report.ts'
 import { fetchSet, Guided } from '../e2e/guide.ts'
 import { expectSame } from '../e2e/same-database.ts'
 import { expectExit, type Lab, reportOf, type TestStorage } from '../e2e/support.ts'
 import type { TestServer } from '../support/postgres.ts'
+import { CANARIES } from './support.ts'
 
 /** The folder that holds the actions' folders; by default the bundled ones of this repository. */
 const ACTIONS = process.env.LIFEBOAT_TEST_ACTIONS ?? ''
@@ -26,6 +28,7 @@ export interface Travelled {
 
 /** Dump, verify, restore test, in one job, whatever they come to; nothing may be left running. The dump must succeed. */
 export async function travel({ lab, source, database, storage, keys }: Trip): Promise<Travelled> {
+  for (const canary of CANARIES) lab.secrets.add(canary)
   const job = await lab.job(storage)
   const run = async <R>(action: string, inputs: Record<string, string>, more: Record<string, string> = {}) => {
     const all = { ...storage.inputs, ...inputs, ...more }
@@ -52,14 +55,26 @@ export async function dumpOnly({ lab, source, database, storage }: Trip): Promis
   return step
 }
 
+/** The checks that a healthy set must have passed: `not run` is green as well. */
+const EXAMINED = ['manifest', 'parts', 'stored-bytes', 'contents', 'rows']
+const PROVEN = ['restore-errors', 'tables', 'sequences', 'structure', 'settings']
+
+function passedOf({ checks }: { checks: readonly CheckResult[] }): string[] {
+  return checks.filter(({ status }) => status === 'passed').map(({ id }) => id)
+}
+
 /** The same, all green: every table proven, and no finding that is more than a note. Resolves with the set's id. */
 export async function roundTrip(trip: Trip): Promise<string> {
+  const { source, database } = trip
   const { dump, verify, restore } = await travel(trip)
   for (const { step, report } of [verify, restore]) {
     const wrong = report.checks.filter(({ status }) => status !== 'passed' && status !== 'not run')
     expect(wrong).toEqual([])
     expectExit(step, 0)
   }
+  expect(passedOf(verify.report)).toEqual(expect.arrayContaining(EXAMINED))
+  const objects = (await source.psql(database, 'select exists (select from pg_largeobject_metadata)')) === 't'
+  expect(passedOf(restore.report)).toEqual(expect.arrayContaining([...PROVEN, ...(objects ? ['large-objects'] : [])]))
   const findings = [dump, verify, restore].flatMap(({ report }) => report.findings)
   expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
   expect(restore.report.tables.filter(({ status }) => status !== 'equal')).toEqual([])

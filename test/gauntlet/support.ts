@@ -8,6 +8,9 @@ const FIXTURES = new URL('../fixtures/gauntlet/', import.meta.url)
 /** Capitals, quotes, spaces, a line end, what a shell or libpq would take for something else, and a leading dash. */
 export const GAUNTLET_DATABASE = `-Gäuntlet "Q" 'x'\n$HOME {=} %0A 数据 \\`
 
+/** Row content of the fixtures, which no run may show. */
+export const CANARIES = ['canary-texts-5519', 'canary-index-7093', 'canary-grant-1168', 'canary-array-4426']
+
 /** Runs the files of `test/fixtures/gauntlet` in one session of the superuser, with these psql variables. */
 export async function runFixtures(
   server: TestServer,

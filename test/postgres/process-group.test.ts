@@ -140,9 +140,13 @@ test('of very many words the last are kept', async () => {
   expect(stderr.endsWith('alast\n')).toBe(true)
 })
 
-test.each(['running', 'paused'])('when this process is killed, a %s group and its spool go too', async (state) => {
-  const file = join(directory, 'ids')
-  const spool = join(directory, 'spool')
+test('when this process is killed, its group and its spool go too, whether it runs or is paused', async () => {
+  await Promise.all([killParent('running'), killParent('paused')])
+})
+
+async function killParent(state: string): Promise<void> {
+  const file = join(directory, `${state}-ids`)
+  const spool = join(directory, `${state}-spool`)
   const program = `
     import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
     import { ProcessGroup } from ${JSON.stringify(new URL('../../src/postgres/process-group.ts', import.meta.url).href)}
@@ -165,4 +169,4 @@ test.each(['running', 'paused'])('when this process is killed, a %s group and it
   await once(parent, 'exit')
   await until(async () => !(await Promise.all(ids.map(isAlive))).some(Boolean))
   await until(() => !existsSync(spool))
-})
+}
