@@ -21,6 +21,7 @@ import type { Storage } from '../storage/storage.ts'
 import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
 import { findBackup } from './find-backup.ts'
 import { keepEvidence } from './keep-evidence.ts'
+import { scratchPlace } from './restore-target.ts'
 import { type RestoreTestInputs, readRestoreTestInputs } from './restore-test-inputs.ts'
 import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
 
@@ -141,7 +142,8 @@ class RestoreTest {
     const { jobs } = inputs
     const stage = this.#stage
     const began = systemClock.now().getTime()
-    const restored = await restoreSet({ set, contents, identities, cluster, tools, temp, jobs, log, signal, stage })
+    const place = scratchPlace(cluster)
+    const restored = await restoreSet({ set, contents, identities, place, tools, temp, jobs, log, signal, stage })
     report.restoreSeconds = (systemClock.now().getTime() - began) / 1_000
     const { target, archive, rootRows, errors, refusedSettings } = restored
     const { toc } = archive

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
-import { settingLiterals } from './setting-values.ts'
+import { applySettings, type OwnSetting } from './database-settings.ts'
 
 const { escapeIdentifier, escapeLiteral } = pg
 
@@ -14,12 +14,9 @@ export interface DatabaseSpec {
   /** The locale of an icu or builtin database. */
   locale?: string | undefined
   icuRules?: string | undefined
-  /** ALTER DATABASE … SET, without those of single roles; values as `pg_db_role_setting` has them. */
-  settings: readonly { role?: undefined; name: string; value: string }[]
+  /** ALTER DATABASE … SET, without those of single roles: these may not be there yet. */
+  settings: readonly OwnSetting[]
 }
-
-/** A throw-away server loads no libraries because a dump says so; one that is missing would refuse every connection. */
-const LIBRARY_SETTINGS = new Set(['session_preload_libraries', 'local_preload_libraries', 'shared_preload_libraries'])
 
 /** CREATE DATABASE from template0 for a server of that major (13 or newer). */
 export function createDatabaseStatement(spec: DatabaseSpec, major: number): string {
@@ -41,15 +38,14 @@ export function createDatabaseStatement(spec: DatabaseSpec, major: number): stri
 }
 
 /**
- * Creates the database and gives it its settings; returns the names of the settings that this server refused, or that a
- * throw-away server does not take (libraries to load). Their values are not shown: applications keep secrets there.
- * Errors: `missing-locale`, `scratch-database-failed`.
+ * Creates the database and gives it its settings; resolves with those that this server refused, or that a rehearsal does
+ * not take. Errors: `missing-locale`, `scratch-database-failed`.
  */
 export async function createScratchDatabase(
   client: pg.ClientBase,
   spec: DatabaseSpec,
   major: number,
-): Promise<string[]> {
+): Promise<OwnSetting[]> {
   if (spec.localeProvider === 'icu' && major < 15) throw missingLocale(spec, `PostgreSQL ${major} has no ICU databases`)
   if (spec.localeProvider === 'builtin' && major < 17) {
     throw missingLocale(spec, `PostgreSQL ${major} has no builtin locale provider`)
@@ -65,28 +61,7 @@ export async function createScratchDatabase(
       { cause: error },
     )
   }
-  const refused: string[] = []
-  for (const setting of spec.settings) {
-    if (!(await applySetting(client, spec.name, setting))) refused.push(setting.name)
-  }
-  return refused
-}
-
-async function applySetting(
-  client: pg.ClientBase,
-  database: string,
-  { name, value }: { name: string; value: string },
-): Promise<boolean> {
-  if (LIBRARY_SETTINGS.has(name.toLowerCase())) return false
-  const text = settingLiterals(name, value)
-  try {
-    await client.query(`ALTER DATABASE ${escapeIdentifier(database)} SET ${escapeIdentifier(name)} TO ${text}`)
-    return true
-  } catch (error) {
-    // A lost connection is no refusal.
-    if (!/^[0-9A-Z]{5}$/.test(codeOf(error) ?? '')) throw error
-    return false
-  }
+  return applySettings(client, spec.name, spec.settings)
 }
 
 /** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */

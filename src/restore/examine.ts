@@ -4,6 +4,7 @@ import type { Clock } from '../base/ports.ts'
 import { type Meter, silentMeter } from '../base/progress.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
+import type { OwnSetting } from '../postgres/database-settings.ts'
 import {
   compareInventories,
   type Inventory,
@@ -18,6 +19,7 @@ import { readLargeObjects } from './large-objects.ts'
 import type { RestoreError } from './pg-restore.ts'
 import { proveTables, type TableProof } from './proof.ts'
 import type { RootRows } from './root-rows.ts'
+import { judgeSettings } from './settings-check.ts'
 
 export interface ExamineOptions {
   contents: Contents
@@ -25,7 +27,8 @@ export interface ExamineOptions {
   rootRows: RootRows
   target: Database
   errors: readonly RestoreError[]
-  refusedSettings: readonly string[]
+  /** Settings of the database that the server does not take. */
+  refusedSettings: readonly OwnSetting[]
   jobs: number
   clock: Clock
   signal: AbortSignal
@@ -62,7 +65,7 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
       restored.seconds,
       ...judgeStructure(inventory, restored.value),
     ),
-    result('settings', 'The settings of the database', 0, ...judgeSettings(contents, options.refusedSettings)),
+    settingsCheck(inventory, restored.value, options.refusedSettings),
   ]
   return { checks, tables: tables.value }
 }
@@ -228,12 +231,12 @@ function describeDifference({ kind, identity, difference, fact, restored, expect
   return `${kind} ${identity} came back with another ${fact}`
 }
 
-function judgeSettings(contents: Contents, refused: readonly string[]): [Finding[], string] {
-  const count = contents.databaseFacts.settings.filter(({ role }) => role === null).length
-  const findings = refused.map(
-    (name): Finding => ({ severity: 'note', message: `the scratch server does not take the setting ${name}` }),
-  )
-  return [findings, count === 0 ? 'the database has none of its own' : `${count - refused.length} of ${count} taken`]
+function settingsCheck(source: Inventory, restored: Inventory, refused: readonly OwnSetting[]): CheckResult {
+  const title = 'The settings of the database'
+  const { findings, summary } = judgeSettings(source, restored, refused)
+  if (summary !== undefined) return result('settings', title, 0, findings, summary)
+  const none = 'the database has none of its own'
+  return { id: 'settings', title, status: 'not run', summary: none, findings, seconds: 0 }
 }
 
 interface Timed<T> {

@@ -1,16 +1,13 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
 import type { Contents } from '../backup-set/documents.ts'
 import type { OpenSet } from '../backup-set/open-set.ts'
-import { LifeboatError } from '../base/errors.ts'
 import type { Log } from '../base/ports.ts'
 import type { Meter } from '../base/progress.ts'
 import { formatCount } from '../base/units.ts'
-import { type CatalogSession, withCatalogSession } from '../postgres/catalog-session.ts'
 import type { Database } from '../postgres/database.ts'
+import type { OwnSetting } from '../postgres/database-settings.ts'
 import type { Inventory } from '../postgres/inventory.ts'
-import type { ScratchCluster } from '../postgres/scratch-cluster.ts'
 import { tableDataEntries } from '../postgres/toc.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
@@ -20,6 +17,8 @@ import { besideForeignLeaves } from './foreign-leaves.ts'
 import { foreignViews } from './foreign-views.ts'
 import { serverLargeObjects } from './large-objects.ts'
 import { type RestoreError, runPgRestore } from './pg-restore.ts'
+import type { Place } from './place.ts'
+import { prepareDatabase } from './prepare-database.ts'
 import { RootRows } from './root-rows.ts'
 import { loadRows } from './rows.ts'
 
@@ -27,7 +26,7 @@ export interface RestoreOptions {
   set: OpenSet
   contents: Contents
   identities: readonly AgeIdentity[]
-  cluster: ScratchCluster
+  place: Place
   tools: PostgresTools
   /** A directory of this run alone. */
   temp: string
@@ -44,8 +43,8 @@ export interface RestoreResult {
   rootRows: RootRows
   /** Everything that the server refused. */
   errors: RestoreError[]
-  /** Names of ALTER DATABASE settings that the scratch server does not take. */
-  refusedSettings: string[]
+  /** Settings of the database that the server does not take. */
+  refusedSettings: OwnSetting[]
 }
 
 /**
@@ -60,7 +59,9 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   const inventory = contents.inventory as Inventory
   const archive = await fetchArchive(set, identities, directory, signal, foreignViews(inventory))
   assertSameTables(contents, archive.toc)
-  const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
+  const { target, refusedSettings } = await stage('database', 'Database and roles', () =>
+    prepareDatabase(options.place, contents, options.log),
+  )
   const rootRows = new RootRows(tableDataEntries(archive.toc))
   const pgRestore = { tools, target, archive: archive.directory, signal }
   const errors = [
@@ -84,62 +85,6 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   errors.push(...(await stage('analyze', 'Statistics', () => analyze(target))))
   await rm(directory, { recursive: true, force: true })
   return { target, archive, rootRows, errors, refusedSettings }
-}
-
-async function prepareDatabase(options: RestoreOptions): Promise<{ target: Database; refusedSettings: string[] }> {
-  const { cluster, contents, log } = options
-  const inventory = contents.inventory as Inventory
-  const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts
-  const created = await cluster.createDatabase({
-    name: inventory.database.name,
-    encoding,
-    localeProvider,
-    collate,
-    ctype,
-    locale: locale ?? undefined,
-    icuRules: icuRules ?? undefined,
-    settings: settings.flatMap(({ role, name, value }) => (role === null ? [{ name, value }] : [])),
-  })
-  log.info(
-    `database ${JSON.stringify(inventory.database.name)} (${encoding}, ${collate}), ${contents.roles.length} roles`,
-  )
-  await assertExtensions(created.database, inventory, options.tools)
-  await createRoles(created.database, contents.roles, inventory)
-  return { target: created.database, refusedSettings: created.refusedSettings }
-}
-
-/** What the scratch server cannot create is not the backup's fault: then nothing can be said of the backup. */
-async function assertExtensions(target: Database, { extensions }: Inventory, tools: PostgresTools): Promise<void> {
-  // In the database itself: since PostgreSQL 18 a setting of its own says where extensions are.
-  const client = await target.connect('extensions')
-  const { rows } = await client
-    .query<{ name: string }>('select name from pg_available_extensions')
-    .finally(() => client.end())
-  const available = new Set(rows.map(({ name }) => name))
-  const missing = extensions.filter(({ name }) => !available.has(name)).map(({ name }) => name)
-  if (missing.length === 0) return
-  throw new LifeboatError(
-    'missing-extension',
-    `The database needs ${missing.length === 1 ? 'the extension' : 'extensions'} ${missing.join(', ')}, which the PostgreSQL ${tools.major} server on this machine does not have`,
-    `Install the package in a step before this one, e.g. \`sudo apt-get install postgresql-${tools.major}-${missing[0]}\`.`,
-  )
-}
-
-/**
- * NOLOGIN, without a password. What only a superuser may own makes its owner one, in the scratch cluster alone. In the
- * database itself: the names of roles are bytes in no encoding, and its statements spell them in its own.
- */
-async function createRoles(target: Database, roles: readonly string[], inventory: Inventory): Promise<void> {
-  const superusers = new Set(inventory.superuserRoles)
-  const connection = await target.connect('roles')
-  const create = async ({ client }: CatalogSession) => {
-    const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles')
-    const existing = new Set(rows.map(({ rolname }) => rolname))
-    for (const role of roles.filter((name) => !existing.has(name))) {
-      await client.query(`create role ${pg.escapeIdentifier(role)} nologin${superusers.has(role) ? ' superuser' : ''}`)
-    }
-  }
-  await withCatalogSession(connection, create).finally(() => connection.end())
 }
 
 /** One line for the log: how much is about to be restored. */

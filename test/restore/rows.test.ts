@@ -90,6 +90,23 @@ test('rows and large objects come back', async () => {
   })
 })
 
+test('small large objects are written together, all of them or none', async () => {
+  const objects = ['one', '', 'three'].map((text, index) => ({ oid: 60_001 + index, content: Buffer.from(text) }))
+  await server.psql('target', 'select lo_create(oid) from generate_series(60001, 60003) oid')
+  const contents = `select string_agg(convert_from(lo_get(oid), 'utf8'), '|' order by oid)
+    from pg_largeobject_metadata where oid > 60000`
+  const client = await target.connect('large objects')
+  await serverLargeObjects.writeAll(client, objects)
+  expect(await server.psql('target', contents)).toBe('one||three')
+  const more = [
+    ...objects.map(({ oid }) => ({ oid, content: Buffer.from('other') })),
+    { oid: 1, content: Buffer.from('x') },
+  ]
+  await expect(serverLargeObjects.writeAll(client, more)).rejects.toThrow('large object 1 does not exist')
+  expect(await server.psql('target', contents)).toBe('one||three')
+  await client.end()
+})
+
 test('a table that the restore made may be emptied first; the rows that an extension put into its own table stay', async () => {
   await withStorage(async (storage) => {
     const head = await buildSet(storage, { takenAt: hoursAgo(1), segmentBytes: 64 << 20 })
