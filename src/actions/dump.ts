@@ -1,6 +1,5 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { InputError } from '../base/errors.ts'
 import { systemClock } from '../base/ports.ts'
 import { VERSION } from '../base/version.ts'
@@ -8,11 +7,11 @@ import { type DumpResult, dumpDatabase, setContent } from '../dump/dump.ts'
 import { PreflightError } from '../dump/preflight.ts'
 import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
-import { connectionSecrets, parseConnection } from '../postgres/connection.ts'
 import { type Database, openDatabase } from '../postgres/database.ts'
 import { findTools } from '../postgres/tools.ts'
 import type { DumpReport } from '../reports/report.ts'
 import { parseRecipients } from '../streams/age.ts'
+import { connectionOf } from './connection-inputs.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
 import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
 
@@ -81,12 +80,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
 }
 
 async function connect(runner: Runner, inputs: DumpInputs): Promise<{ source: Database; secrets: string[] }> {
-  const { databaseUrl, databaseCa } = inputs
-  const caFile = databaseCa === undefined ? undefined : join(runner.temp, 'database-ca.pem')
-  if (caFile !== undefined && databaseCa !== undefined) await writeFile(caFile, databaseCa, { mode: 0o600 })
-  const settings = parseConnection(databaseUrl, process.env, caFile === undefined ? {} : { caFile })
-  const secrets = connectionSecrets(settings, databaseUrl)
-  for (const secret of secrets) runner.mask(secret)
+  const { settings, secrets } = await connectionOf(runner, inputs, 'database-url')
   const { temp, log, signal } = runner
   return { source: await openDatabase(settings, { temp, log, env: process.env, signal }), secrets }
 }

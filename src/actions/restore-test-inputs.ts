@@ -1,4 +1,6 @@
+import { parseTablePattern, TABLE_PATTERNS_ACCEPTED, type TablePattern } from '../postgres/table-patterns.ts'
 import { type BackupInputs, readBackupInputs, readStorageInputs, type StorageInputs } from './common-inputs.ts'
+import { type ConnectionInputs, readConnectionInputs } from './connection-inputs.ts'
 import { type InputReader, type InputSource, readInputs } from './inputs.ts'
 
 /** A question to the restored database: it passes when it returns rows and the first column of each is true. */
@@ -9,7 +11,13 @@ export interface Assertion {
 
 /** The inputs of action-restore-test. Durations are seconds. */
 export interface RestoreTestInputs extends StorageInputs, BackupInputs {
+  /** Which tables to restore; empty: all of the set. */
+  readonly tables: TablePattern[]
   readonly jobs: number
+  /** The major version to restore into; undefined: the source's, or that of `target`. */
+  readonly postgresVersion?: number
+  /** A server of the user's to restore into; undefined: one is made on this machine. */
+  readonly target?: ConnectionInputs
   readonly assertions: Assertion[]
   /** A shell command to run against the restored database. */
   readonly command?: string
@@ -18,13 +26,18 @@ export interface RestoreTestInputs extends StorageInputs, BackupInputs {
   readonly rpoTarget: number
 }
 
-/** Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of `jobs`. */
-export function readRestoreTestInputs(source: InputSource, cores: number): RestoreTestInputs {
+/**
+ * Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of
+ * `jobs`. With `env` the connection to a target is read too, as it will be read again to be used.
+ */
+export function readRestoreTestInputs(source: InputSource, cores: number, env?: NodeJS.ProcessEnv): RestoreTestInputs {
   return readInputs(source, (inputs) => {
     const command = inputs.optional('command')
     return {
       ...readStorageInputs(inputs),
       ...readBackupInputs(inputs),
+      tables: readTables(inputs),
+      ...readPlace(inputs, env),
       jobs: inputs.integer('jobs', 1, 64) ?? Math.min(64, Math.max(1, cores)),
       assertions: readAssertions(inputs),
       ...(command !== undefined && { command }),
@@ -32,6 +45,37 @@ export function readRestoreTestInputs(source: InputSource, cores: number): Resto
       rtoTarget: inputs.duration('rto-target', '1h'),
       rpoTarget: inputs.duration('rpo-target', '30h'),
     }
+  })
+}
+
+const OLDEST_MAJOR = 13
+const NEWEST_MAJOR = 99
+
+function readPlace(
+  inputs: InputReader,
+  env: NodeJS.ProcessEnv | undefined,
+): Pick<RestoreTestInputs, 'postgresVersion' | 'target'> {
+  const postgresVersion = inputs.integer('postgres-version', OLDEST_MAJOR, NEWEST_MAJOR)
+  if (inputs.optional('target-url') === undefined) {
+    if (inputs.optional('database-ca') !== undefined) {
+      inputs.reject('database-ca', 'goes with `target-url`, which is empty', 'nothing, or both of them')
+    }
+    return { ...(postgresVersion !== undefined && { postgresVersion }) }
+  }
+  const target = readConnectionInputs(inputs, 'target-url', env)
+  if (postgresVersion !== undefined) {
+    const accepted = 'nothing beside `target-url`: the server there has the version that it has'
+    inputs.reject('postgres-version', 'does not go with `target-url`', accepted, String(postgresVersion))
+  }
+  return { target }
+}
+
+function readTables(inputs: InputReader): TablePattern[] {
+  return inputs.list('tables').flatMap((text) => {
+    const pattern = parseTablePattern(text)
+    if (pattern !== undefined) return [pattern]
+    inputs.reject('tables', 'has something that is no name of a table', TABLE_PATTERNS_ACCEPTED, text)
+    return []
   })
 }
 

@@ -25,6 +25,8 @@ export interface PgRestoreOptions {
   /** A file that lists the entries to restore; default all of the section. */
   list?: string
   jobs?: number
+  /** What is not to be restored at all, as options: `--no-owner`. */
+  leaveOut?: readonly string[]
   signal: AbortSignal
 }
 
@@ -34,7 +36,7 @@ export interface PgRestoreOptions {
  * `scratch-server-failed` if the server cannot go on.
  */
 export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreError[]> {
-  const { tools, target, archive, section, list, jobs = 1, signal } = options
+  const { tools, target, archive, section, list, jobs = 1, leaveOut = [], signal } = options
   const args = [
     '--format=directory',
     `--section=${section}`,
@@ -45,6 +47,7 @@ export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreEr
     ...(tools.major >= 18 ? ['--no-statistics'] : []),
     ...(list === undefined ? [] : [`--use-list=${list}`]),
     ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
+    ...leaveOut,
     `--dbname=${TOOL_CONNINFO}`,
     archive,
   ]

@@ -9,12 +9,15 @@ export interface Place {
   /** Whether it is a server of the user's, which things cannot be installed on from here. */
   readonly remote: boolean
   /**
-   * Whether the role is no superuser there: then owners and grants are left out, and what is refused for want of rights
-   * says nothing of the backup.
+   * Whether whoever restores is no superuser there: then owners and grants are left out, and what is refused for want of
+   * rights says nothing of the backup.
    */
   readonly restricted: boolean
-  /** The comment that roles made there get; undefined where they go with the server. */
-  readonly roleMark?: string
+  /** How roles are made that the backup names and the server does not have; undefined: they are not. */
+  readonly roles?: {
+    /** The comment that they get, by which they are found again; undefined where they go with the server. */
+    readonly mark?: string
+  }
   /**
    * Creates and opens a database like the source's; the name may be another. `refusedSettings`: those that this server
    * does not take. Errors: `missing-locale`, `scratch-database-failed`.

@@ -10,7 +10,7 @@ import type { Place } from './place.ts'
 
 /**
  * Makes a database like the source's: encoding and locale, roles, settings. Resolves with the settings that the server
- * does not take. Errors: `missing-locale`, `missing-extension`, `scratch-database-failed`.
+ * does not take. Errors: `missing-locale`, `missing-extension`, `missing-roles`, `scratch-database-failed`.
  */
 export async function prepareDatabase(
   place: Place,
@@ -34,7 +34,7 @@ export async function prepareDatabase(
   log.info(`database ${JSON.stringify(name)} (${encoding}, ${collate}), ${contents.roles.length} roles`)
   await assertExtensions(target, inventory, place)
   const ofRoles = await inCatalogSession(target, async ({ client }) => {
-    await createRoles(client, contents.roles, inventory, place.roleMark)
+    await createRoles(client, place, place.restricted ? namedByPolicies(inventory) : contents.roles, inventory)
     return applySettings(client, name, settings.filter(isOfRole))
   })
   return { target, refusedSettings: [...refusedSettings, ...ofRoles] }
@@ -59,22 +59,45 @@ async function assertExtensions(target: Database, { extensions }: Inventory, pla
   )
 }
 
-/** NOLOGIN, without a password. What only a superuser may own makes its owner one, if whoever makes it may do that. */
+/**
+ * NOLOGIN, without a password. What only a superuser may own makes its owner one, where a superuser restores. Error:
+ * `missing-roles` where they are not there and cannot be made.
+ */
 async function createRoles(
   client: pg.ClientBase,
+  place: Place,
   roles: readonly string[],
   inventory: Inventory,
-  mark: string | undefined,
 ): Promise<void> {
-  const superusers = new Set(inventory.superuserRoles)
+  const superusers = new Set(place.restricted ? [] : inventory.superuserRoles)
   const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles')
   const existing = new Set(rows.map(({ rolname }) => rolname))
-  for (const role of roles.filter((name) => !existing.has(name))) {
+  const missing = roles.filter((name) => !existing.has(name))
+  if (missing.length > 0 && place.roles === undefined) throw missingRoles(missing, place)
+  for (const role of missing) {
     const name = pg.escapeIdentifier(role)
+    const { mark } = place.roles ?? {}
     const comment = mark === undefined ? '' : `; comment on role ${name} is ${pg.escapeLiteral(mark)}`
     // Both or neither: what carries no mark is never dropped.
     await client.query(`create role ${name} nologin${superusers.has(role) ? ' superuser' : ''}${comment}`)
   }
+}
+
+function missingRoles(roles: readonly string[], place: Place): LifeboatError {
+  const statements = roles.map((role) => `CREATE ROLE ${pg.escapeIdentifier(role)} NOLOGIN;`)
+  return new LifeboatError(
+    'missing-roles',
+    `Policies of the database name roles that ${place.name} does not have, and that the role of target-url may not make: ${roles.join(', ')}`,
+    `Give that role CREATEROLE, or run once: ${statements.join(' ')}`,
+  )
+}
+
+/** Without owners and grants, nothing else of a schema names a role. */
+function namedByPolicies({ objects, roles }: Inventory): string[] {
+  const named = new Set(
+    objects.flatMap(({ kind, facts }) => (kind === 'policy' && Array.isArray(facts.roles) ? facts.roles : [])),
+  )
+  return roles.filter((role) => named.has(role) || named.has(pg.escapeIdentifier(role)))
 }
 
 /** In the database itself: the names of roles are bytes in no encoding, and its statements spell them in its own. */

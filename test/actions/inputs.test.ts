@@ -108,6 +108,7 @@ test('the defaults are those that are documented', () => {
     storage: 's3://bucket',
     backup: { kind: 'latest' },
     verifyKeys: [],
+    tables: [],
     jobs: CORES,
     assertions: [],
     keepRunning: false,
@@ -165,8 +166,16 @@ test('everything that can be said is understood', () => {
     command: './check.sh',
     'keep-running': 'true',
     jobs: '1',
+    tables: 'public.orders, "My, Table"',
+    'target-url': 'postgresql://restore:hunter22@scratch/postgres',
+    'database-ca': '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----',
   })
-  expect(readRestoreTestInputs(restore, CORES)).toMatchObject({
+  expect(readRestoreTestInputs(restore, CORES, {})).toMatchObject({
+    tables: [{ text: 'public.orders', schema: /^public$/su }, { name: /^My, Table$/su }],
+    target: {
+      databaseUrl: 'postgresql://restore:hunter22@scratch/postgres',
+      databaseCa: expect.stringContaining('BEGIN CERTIFICATE'),
+    },
     backup: { kind: 'at', at: new Date('2026-11-22T02:17:00Z') },
     assertions: [
       { name: 'has orders', sql: 'SELECT count(*) > 0 FROM orders' },
@@ -176,7 +185,7 @@ test('everything that can be said is understood', () => {
     keepRunning: true,
     verifyKeys: [{ type: 'public' }, { type: 'public' }],
   })
-  expect(restore.masked).toEqual([`# created: today\n${IDENTITY}`])
+  expect(restore.masked).toEqual([`# created: today\n${IDENTITY}`, 'postgresql://restore:hunter22@scratch/postgres'])
 })
 
 test.each([
@@ -226,6 +235,17 @@ test('all problems come at once, each with what is accepted and an example', () 
     { problem: 'has 2 lines without a name and SQL' },
     { problem: 'uses a name twice', given: 'a' },
   ])
+  const place = { storage: 's3://bucket', tables: 'a.b.c, "x"', 'postgres-version': '9.6', 'database-ca': 'x' }
+  expect(problemsOf(() => readRestoreTestInputs(source(place), CORES))).toMatchObject([
+    { input: 'tables', given: 'a.b.c' },
+    { input: 'postgres-version', given: '9.6' },
+    { input: 'database-ca', problem: expect.stringContaining('target-url') },
+  ])
+  const target = { storage: 's3://bucket', 'postgres-version': '18', 'target-url': 'http://db' }
+  expect(problemsOf(() => readRestoreTestInputs(source(target), CORES, {}))).toMatchObject([
+    { input: 'target-url', problem: expect.stringContaining('no PostgreSQL URL') },
+    { input: 'postgres-version', problem: 'does not go with `target-url`' },
+  ])
   expect(problemsOf(() => readDumpInputs(source({ storage: 'file:///x', 'lock-days': '3' }), CORES))).toMatchObject([
     { input: 'lock-days' },
   ])
@@ -248,7 +268,16 @@ test.each([
 test('no secret is in a problem, also where it was given in the wrong place', () => {
   const secrets = [IDENTITY, rsaKey.toString(), ed25519.privateKey, 'hunter22', 's3://key:hunter22@bucket']
   const names = Object.keys({ ...definition('action-dump').inputs, ...definition('action-restore-test').inputs })
-  const secretInputs = ['database-url', 'signing-key', 'identity', 'verify-key', 'recipients', 'storage', 's3-endpoint']
+  const secretInputs = [
+    'database-url',
+    'target-url',
+    'signing-key',
+    'identity',
+    'verify-key',
+    'recipients',
+    'storage',
+    's3-endpoint',
+  ]
   fc.assert(
     fc.property(
       fc.constantFrom(...secrets),
