@@ -1,5 +1,4 @@
 import type { RetentionPolicy } from '../backup-set/retention.ts'
-import { parseConnection } from '../postgres/connection.ts'
 import { parseRecipients } from '../streams/age.ts'
 import {
   readSigningInputs,
@@ -9,15 +8,12 @@ import {
   type StorageInputs,
   type TargetInputs,
 } from './common-inputs.ts'
+import { type ConnectionInputs, readConnectionInputs } from './connection-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
 /** The inputs of action-dump. Durations are seconds, sizes bytes; empty lists mean that nothing was asked for. */
-export interface DumpInputs extends StorageInputs, SigningInputs, TargetInputs, ReportingInputs {
-  /** A connection URL or string; undefined: the PG* variables say where. */
-  readonly databaseUrl?: string
-  /** Certificates of the authorities to trust, in PEM form. */
-  readonly databaseCa?: string
+export interface DumpInputs extends StorageInputs, ConnectionInputs, SigningInputs, TargetInputs, ReportingInputs {
   readonly label: string
   readonly content: 'all' | 'schema' | 'data'
   /** Patterns with pg_dump's meaning. */
@@ -85,25 +81,6 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
     }
     return values
   })
-}
-
-function readConnectionInputs(
-  inputs: InputReader,
-  env: NodeJS.ProcessEnv | undefined,
-): Pick<DumpInputs, 'databaseUrl' | 'databaseCa'> {
-  const databaseUrl = inputs.secretText('database-url')
-  if (env !== undefined) {
-    inputs.examine(() => parseConnection(databaseUrl, env), 'postgresql://user:password@host:5432/database')
-  }
-  const databaseCa = inputs.optional('database-ca')
-  if (databaseCa !== undefined && !databaseCa.includes('-----BEGIN CERTIFICATE-----')) {
-    inputs.reject(
-      'database-ca',
-      'is not a certificate in PEM form',
-      'the text of a file that begins with -----BEGIN CERTIFICATE-----',
-    )
-  }
-  return { ...(databaseUrl !== undefined && { databaseUrl }), ...(databaseCa !== undefined && { databaseCa }) }
 }
 
 function readRecipients(inputs: InputReader): string[] {

@@ -1,6 +1,5 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { type Catalog, readCatalog } from '../backup-set/find.ts'
 import { publicKeyOf } from '../backup-set/signature.ts'
 import { InputError } from '../base/errors.ts'
@@ -10,11 +9,12 @@ import { type DumpResult, dumpDatabase, setContent } from '../dump/dump.ts'
 import { PreflightError } from '../dump/preflight.ts'
 import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
-import { type ConnectionSettings, connectionSecrets, parseConnection } from '../postgres/connection.ts'
-import { type Database, openDatabase } from '../postgres/database.ts'
+import type { ConnectionSettings } from '../postgres/connection.ts'
+import type { Database } from '../postgres/database.ts'
 import { findTools, type PostgresTools } from '../postgres/tools.ts'
 import type { DumpReport } from '../reports/report.ts'
 import type { Storage } from '../storage/storage.ts'
+import { connect, readSettings } from './connection-inputs.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
 import { retain } from './retain.ts'
 import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
@@ -79,22 +79,6 @@ function announce(report: DumpReport, inputs: DumpInputs): void {
 /** Whoever signs counts only evidence that is signed alike, as everybody will who is given the public half. */
 function catalogOf(storage: Storage, database: string, { signingKey }: DumpInputs): Promise<Catalog> {
   return readCatalog(storage, database, signingKey === undefined ? [] : [publicKeyOf(signingKey)])
-}
-
-async function readSettings(
-  runner: Runner,
-  { databaseUrl, databaseCa }: DumpInputs,
-): Promise<{ settings: ConnectionSettings; secrets: string[] }> {
-  const caFile = databaseCa === undefined ? undefined : join(runner.temp, 'database-ca.pem')
-  if (caFile !== undefined && databaseCa !== undefined) await writeFile(caFile, databaseCa, { mode: 0o600 })
-  const settings = parseConnection(databaseUrl, process.env, caFile === undefined ? {} : { caFile })
-  const secrets = connectionSecrets(settings, databaseUrl)
-  for (const secret of secrets) runner.mask(secret)
-  return { settings, secrets }
-}
-
-function connect({ temp, log, signal }: Runner, settings: ConnectionSettings): Promise<Database> {
-  return openDatabase(settings, { temp, log, env: process.env, signal })
 }
 
 function clientTools({ log, signal, context }: Runner, { serverMajor: major }: Database): Promise<PostgresTools> {

@@ -1,3 +1,4 @@
+import { parseTablePattern, TABLE_PATTERNS_ACCEPTED, type TablePattern } from '../postgres/table-names.ts'
 import {
   type BackupInputs,
   readBackupInputs,
@@ -8,6 +9,7 @@ import {
   type StorageInputs,
   type TargetInputs,
 } from './common-inputs.ts'
+import { type ConnectionInputs, readConnectionInputs } from './connection-inputs.ts'
 import { type InputReader, type InputSource, readInputs } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
 
@@ -19,7 +21,13 @@ export interface Assertion {
 
 /** The inputs of action-restore-test. Durations are seconds. */
 export interface RestoreTestInputs extends StorageInputs, BackupInputs, SigningInputs, TargetInputs, ReportingInputs {
+  /** Which tables to restore; empty: all of the set. */
+  readonly tables: TablePattern[]
   readonly jobs: number
+  /** The major version to restore into; undefined: the source's, or that of `target`. */
+  readonly postgresVersion?: number
+  /** A server of the user's to restore into; undefined: one is made on this machine. */
+  readonly target?: ConnectionInputs
   readonly assertions: Assertion[]
   /** A shell command to run against the restored database. */
   readonly command?: string
@@ -30,7 +38,7 @@ export interface RestoreTestInputs extends StorageInputs, BackupInputs, SigningI
 
 /**
  * Reads the inputs of action-restore-test; all that is wrong with them is in one InputError. `cores` is the default of
- * `jobs`; `env`: what S3 needs besides.
+ * `jobs`. With `env` the connection to a target is read too, as it will be read again to be used, and what S3 needs besides.
  */
 export function readRestoreTestInputs(
   source: InputSource,
@@ -45,12 +53,53 @@ export function readRestoreTestInputs(
       ...readBackupInputs(inputs),
       ...readSigningInputs(inputs),
       ...readTargetInputs(inputs),
+      tables: readTables(inputs),
+      ...readPlace(inputs, env),
       jobs: inputs.integer('jobs', 1, 64) ?? Math.min(64, Math.max(1, cores)),
       assertions: readAssertions(inputs),
       ...(command !== undefined && { command }),
       keepRunning: inputs.boolean('keep-running', false),
       selfTest: inputs.boolean('self-test', false),
     }
+  })
+}
+
+const OLDEST_MAJOR = 13
+const NEWEST_MAJOR = 99
+
+function readPlace(
+  inputs: InputReader,
+  env: NodeJS.ProcessEnv | undefined,
+): Pick<RestoreTestInputs, 'postgresVersion' | 'target'> {
+  const postgresVersion = inputs.integer('postgres-version', OLDEST_MAJOR, NEWEST_MAJOR)
+  if (inputs.optional('target-url') === undefined) {
+    if (inputs.optional('database-ca') !== undefined) {
+      inputs.reject('database-ca', 'goes with `target-url`, which is empty', 'nothing, or both of them')
+    }
+    return { ...(postgresVersion !== undefined && { postgresVersion }) }
+  }
+  const target = readConnectionInputs(inputs, env, 'target-url')
+  if (postgresVersion !== undefined) {
+    const accepted = 'nothing beside `target-url`: the server there has the version that it has'
+    inputs.reject('postgres-version', 'does not go with `target-url`', accepted, String(postgresVersion))
+  }
+  if (inputs.boolean('self-test', false)) {
+    inputs.reject(
+      'self-test',
+      'does not go with `target-url`',
+      'false: rows are damaged on a server of its own only',
+      'true',
+    )
+  }
+  return { target }
+}
+
+function readTables(inputs: InputReader): TablePattern[] {
+  return inputs.list('tables').flatMap((text) => {
+    const pattern = parseTablePattern(text)
+    if (pattern !== undefined) return [pattern]
+    inputs.reject('tables', 'has something that is no name of a table', TABLE_PATTERNS_ACCEPTED, text)
+    return []
   })
 }
 

@@ -9,7 +9,8 @@ export interface SelfTestRun extends Omit<SelfTestOptions, 'target'> {
   asked: boolean
   /** The checks of the proof: where one failed, damage has been noticed already. */
   proven: readonly CheckResult[]
-  cluster: ScratchCluster
+  /** Undefined for a server of the user's, on which nothing is damaged: the inputs see to it that nobody asks for that. */
+  cluster: ScratchCluster | undefined
   stage: RunStage
 }
 
@@ -18,7 +19,7 @@ export interface SelfTestRun extends Omit<SelfTestOptions, 'target'> {
  * out makes it unverified, since it was asked for.
  */
 export async function runSelfTest({ asked, proven, cluster, stage, ...options }: SelfTestRun): Promise<CheckResult> {
-  if (!asked) return notCarriedOut('not run', 'not asked for')
+  if (!asked || cluster === undefined) return notCarriedOut('not run', 'not asked for')
   if (verdictOf(proven) !== 'passed') return notCarriedOut('not run', 'the backup is not proven')
   try {
     return await stage('self-test', 'Self-test', () => inDatabaseOfItsOwn(cluster, options))

@@ -18,6 +18,7 @@ const DAMAGE = new Set([
   'missing-manifest',
   'missing-part',
   'no-object',
+  'unreadable-archive',
   'unsigned-set',
 ])
 

@@ -7,6 +7,7 @@ import type { Log } from '../base/ports.ts'
 import { findServerOwner } from './commands.ts'
 import { parseConnection } from './connection.ts'
 import { type Database, openDatabase } from './database.ts'
+import type { OwnSetting } from './database-settings.ts'
 import { createScratchDatabase, type DatabaseSpec } from './scratch-database.ts'
 import { clusterFailure, initializeCluster, makeDirectory, readLogTail, SCRATCH_PREFIX } from './scratch-directory.ts'
 import {
@@ -50,10 +51,9 @@ export interface ScratchCluster {
   /** As superuser `postgres` in database `postgres`. */
   readonly admin: Database
   /**
-   * Creates and opens a database like the source's. `refusedSettings`: names of ALTER DATABASE settings that this
-   * server does not take. Errors: `missing-locale`, `scratch-database-failed`.
+   * Creates and opens a database like the source's. `refusedSettings`: those that this server does not take. Errors: `missing-locale`, `scratch-database-failed`.
    */
-  createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: string[] }>
+  createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: OwnSetting[] }>
   /** Holds the password. */
   url(database: string): string
   /** Lets the server outlive this process; `stopScratchCluster` ends it. Handles opened here are closed. */
@@ -148,9 +148,9 @@ class RunningCluster implements ScratchCluster {
     await this.#openDatabase('postgres')
   }
 
-  async createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: string[] }> {
+  async createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: OwnSetting[] }> {
     const client = await this.admin.connect('scratch database')
-    let refusedSettings: string[]
+    let refusedSettings: OwnSetting[]
     try {
       refusedSettings = await createScratchDatabase(client, spec, this.#options.tools.major)
     } finally {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
-import { settingLiterals } from './setting-values.ts'
+import { applySettings, type OwnSetting } from './database-settings.ts'
 
 const { escapeIdentifier, escapeLiteral } = pg
 
@@ -14,12 +14,9 @@ export interface DatabaseSpec {
   /** The locale of an icu or builtin database. */
   locale?: string | undefined
   icuRules?: string | undefined
-  /** ALTER DATABASE … SET, without those of single roles; values as `pg_db_role_setting` has them. */
-  settings: readonly { role?: undefined; name: string; value: string }[]
+  /** ALTER DATABASE … SET, without those of single roles: these may not be there yet. */
+  settings: readonly OwnSetting[]
 }
-
-/** A throw-away server loads no libraries because a dump says so; one that is missing would refuse every connection. */
-const LIBRARY_SETTINGS = new Set(['session_preload_libraries', 'local_preload_libraries', 'shared_preload_libraries'])
 
 /** CREATE DATABASE from template0 for a server of that major (13 or newer). */
 export function createDatabaseStatement(spec: DatabaseSpec, major: number): string {
@@ -40,53 +37,42 @@ export function createDatabaseStatement(spec: DatabaseSpec, major: number): stri
   return `CREATE DATABASE ${escapeIdentifier(spec.name)} ${clauses.join(' ')}`
 }
 
+/** Whose server it is that a database is created on, for what is said of it. */
+export interface Ground {
+  /** In a sentence: `the scratch server`. */
+  name: string
+  /** Whether it is on another machine, where nothing can be installed from here. */
+  remote: boolean
+}
+
 /**
- * Creates the database and gives it its settings; returns the names of the settings that this server refused, or that a
- * throw-away server does not take (libraries to load). Their values are not shown: applications keep secrets there.
- * Errors: `missing-locale`, `scratch-database-failed`.
+ * Creates the database and gives it its settings; resolves with those that this server refused, or that a rehearsal does
+ * not take. `onCreated` is waited for before the settings are made. Errors: `missing-locale`, `scratch-database-failed`.
  */
 export async function createScratchDatabase(
   client: pg.ClientBase,
   spec: DatabaseSpec,
   major: number,
-): Promise<string[]> {
-  if (spec.localeProvider === 'icu' && major < 15) throw missingLocale(spec, `PostgreSQL ${major} has no ICU databases`)
-  if (spec.localeProvider === 'builtin' && major < 17) {
-    throw missingLocale(spec, `PostgreSQL ${major} has no builtin locale provider`)
-  }
+  ground: Ground = { name: 'the scratch server', remote: false },
+  onCreated: () => Promise<void> = async () => {},
+): Promise<OwnSetting[]> {
+  const missing = (reason: string, cause?: unknown) => missingLocale(spec, ground, reason, cause)
+  if (spec.localeProvider === 'icu' && major < 15) throw missing(`PostgreSQL ${major} has no ICU databases`)
+  if (spec.localeProvider === 'builtin' && major < 17)
+    throw missing(`PostgreSQL ${major} has no builtin locale provider`)
   try {
     await client.query(createDatabaseStatement(spec, major))
   } catch (error) {
-    if (isMissingLocale(error)) throw missingLocale(spec, messageOf(error), error)
+    if (isMissingLocale(error)) throw missing(messageOf(error), error)
     throw new LifeboatError(
       'scratch-database-failed',
-      `the scratch server cannot create database ${spec.name}: ${messageOf(error)}`,
-      'Look at the message; where it names a locale or an encoding, install that locale on this machine.',
+      `${ground.name} cannot create database ${spec.name}: ${messageOf(error)}`,
+      'Look at the message; where it names a locale or an encoding, install that locale on the machine of that server.',
       { cause: error },
     )
   }
-  const refused: string[] = []
-  for (const setting of spec.settings) {
-    if (!(await applySetting(client, spec.name, setting))) refused.push(setting.name)
-  }
-  return refused
-}
-
-async function applySetting(
-  client: pg.ClientBase,
-  database: string,
-  { name, value }: { name: string; value: string },
-): Promise<boolean> {
-  if (LIBRARY_SETTINGS.has(name.toLowerCase())) return false
-  const text = settingLiterals(name, value)
-  try {
-    await client.query(`ALTER DATABASE ${escapeIdentifier(database)} SET ${escapeIdentifier(name)} TO ${text}`)
-    return true
-  } catch (error) {
-    // A lost connection is no refusal.
-    if (!/^[0-9A-Z]{5}$/.test(codeOf(error) ?? '')) throw error
-    return false
-  }
+  await onCreated()
+  return applySettings(client, spec.name, spec.settings)
 }
 
 /** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */
@@ -97,17 +83,22 @@ function isMissingLocale(error: unknown): boolean {
   return /locale name|could not open collator|ICU locale|could not create locale/.test(messageOf(error))
 }
 
-function missingLocale(spec: DatabaseSpec, reason: string, cause?: unknown): LifeboatError {
+function missingLocale(spec: DatabaseSpec, ground: Ground, reason: string, cause: unknown): LifeboatError {
   const { localeProvider, collate, ctype, locale } = spec
   const named = /"([^"]+)"/.exec(reason)?.[1] ?? (localeProvider === 'libc' ? collate : (locale ?? collate))
-  const remedy =
-    named === collate || named === ctype
-      ? `Install it in a step before this one: sudo locale-gen ${named} (Ubuntu) or sudo apt-get install -y locales-all (Debian).`
-      : 'Use the source’s own major, in a build with ICU (Debian’s, Ubuntu’s and PGDG’s packages have it).'
+  const here = ground.remote ? `for ${ground.name}` : 'on this machine'
   return new LifeboatError(
     'missing-locale',
-    `the source database’s locale ${named} (provider ${localeProvider}) does not exist on this machine: ${reason}`,
-    remedy,
+    `the source database’s locale ${named} (provider ${localeProvider}) does not exist ${here}: ${reason}`,
+    localeRemedy(named, named === collate || named === ctype, ground),
     { cause },
   )
+}
+
+function localeRemedy(name: string, isOfLibrary: boolean, { remote }: Ground): string {
+  if (remote)
+    return 'Take a server that has it, or leave out `target-url`: a server on the runner is then made for the test.'
+  return isOfLibrary
+    ? `Install it in a step before this one: sudo locale-gen ${name} (Ubuntu) or sudo apt-get install -y locales-all (Debian).`
+    : 'Use the source’s own major, in a build with ICU (Debian’s, Ubuntu’s and PGDG’s packages have it).'
 }

@@ -93,6 +93,11 @@ export const CHECK_CAUSES: Causes = [
     'Prove the newest one: `gh workflow run WORKFLOW`.',
   ],
   [
+    'upgrade',
+    'Something in the database is not taken by the newer major any more: a removed function, setting or extension version.',
+    'Read the release notes of that major, and what was refused: `gh run view RUN --log-failed`.',
+  ],
+  [
     'self-test',
     'A copy that was damaged on purpose was not found out: what is green here cannot be relied on.',
     'Report it, with the report of the run: `gh run download RUN`.',

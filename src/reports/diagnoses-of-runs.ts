@@ -168,6 +168,16 @@ export const RUN_CAUSES: Causes = [
     'See what is left: `df -h "$RUNNER_TEMP"; free -h`; use a larger runner, or one of your own.',
   ],
   [
+    'unreadable-archive',
+    'The archive’s table of contents is nothing that pg_restore can read, though its bytes are those that were stored: pg_dump wrote it so.',
+    'Restore test the backup before it (`backup: ID`, from `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`), and dump anew.',
+  ],
+  [
+    'missing-roles',
+    'The server of `target-url` lacks roles that policies of the database name, and the restore test may not make them there.',
+    'Make them there (`CREATE ROLE NAME NOLOGIN`), or let the role of `target-url` do it: `ALTER ROLE NAME CREATEROLE`.',
+  ],
+  [
     'self-test-failed',
     'The throw-away server does not take rows of a kind of table that it took a moment before: out of space or memory, most often.',
     'Look at the end of the run, then run it again: `gh run view RUN --log-failed`.',

@@ -197,9 +197,11 @@ export interface RestoreTestReport extends ReportBase {
   tablesProven: number
   rowsProven: number
   tables: TableProof[]
-  /** The version of the scratch server. */
-  serverVersion?: string
-  /** Of the kept scratch database; holds its password: in no summary and no log. */
+  /** Where it was restored: on a scratch server of that version, or in a new database at `host`, a server of the user's. */
+  server?: { version: string; host?: string }
+  /** Set where only some tables with rows were restored, of so many in the set. */
+  part?: { tables: number; of: number }
+  /** Of the kept database; holds its password: in no summary and no log. */
   databaseUrl?: string
 }
 

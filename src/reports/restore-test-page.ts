@@ -29,7 +29,10 @@ function headline(report: RestoreTestReport): Words {
   const { checks, error, verdict, tables, tablesProven, rtoSeconds } = report
   if (report.backupId === undefined) return words`no backup of ${code(report.database)} could be restored.`
   const time = rtoSeconds === undefined ? '' : ` in ${formatDuration(rtoSeconds)}`
-  const proven = words`${subject(report)} was restored and proven${time}: ${provenTables(report)}`
+  const whole = report.part === undefined
+  const proven = whole
+    ? words`${subject(report)} was restored and proven${time}: ${provenTables(report)}`
+    : words`a part of ${subject(report)} was restored: ${provenTables(report)}; the rest was not looked at`
   if (verdict === 'passed') return words`${proven}.`
   const wrong = tables.filter((table) => table.status === 'different' || table.status === 'missing').length
   if (wrong > 0) {
@@ -41,7 +44,7 @@ function headline(report: RestoreTestReport): Words {
   const number = `${countChecks(checks, status)} of ${count(countChecks(checks), 'check')}`
   const but = `${number} ${outcome}: ${checkTitles(checks, status)}.`
   return tablesProven > 0
-    ? words`${subject(report)} was restored with ${provenTables(report)}, but ${but}`
+    ? words`${whole ? '' : 'a part of '}${subject(report)} was restored with ${provenTables(report)}, but ${but}`
     : words`${subject(report)} is not proven, ${but}`
 }
 
@@ -57,10 +60,14 @@ function provenTables({ tables, tablesProven, rowsProven }: RestoreTestReport): 
   return `${count(tablesProven, 'table')} with ${count(rowsProven, 'row')} equal to what was dumped${rest}`
 }
 
-function proofFacts({ takenAt, tables, tablesProven, rowsProven, serverVersion }: RestoreTestReport): Fact[] {
+function proofFacts({ takenAt, tables, tablesProven, rowsProven, server, part }: RestoreTestReport): Fact[] {
   const facts: Fact[] = []
   if (takenAt !== undefined) facts.push(['Shows the moment', words`${formatTime(takenAt)}`])
-  if (serverVersion !== undefined) facts.push(['Restored into', words`a throw-away PostgreSQL ${serverVersion}`])
+  if (part !== undefined)
+    facts.push(['Restored', words`${formatCount(part.tables)} of ${count(part.of, 'table')} in the backup`])
+  if (server?.host !== undefined) {
+    facts.push(['Restored into', words`a new database on ${code(server.host)}, PostgreSQL ${server.version}`])
+  } else if (server !== undefined) facts.push(['Restored into', words`a throw-away PostgreSQL ${server.version}`])
   if (tables.length > 0) {
     const of = `${formatCount(tablesProven)} of ${count(countTables(tables), 'table')}`
     facts.push(['Proven', words`${of}, ${count(rowsProven, 'row')}`])
@@ -68,11 +75,14 @@ function proofFacts({ takenAt, tables, tablesProven, rowsProven, serverVersion }
   return facts
 }
 
-function timeFacts({ rtoSeconds, rtoTarget, rpoSeconds, rpoTarget, restoreSeconds }: RestoreTestReport): Fact[] {
-  const facts: Fact[] = [
-    ['RTO (recovery time, measured in this rehearsal)', words`${againstTarget(rtoSeconds, rtoTarget)}`],
-    ['RPO (age of the newest proven backup)', words`${againstTarget(rpoSeconds, rpoTarget)}`],
-  ]
+function timeFacts(report: RestoreTestReport): Fact[] {
+  const { rtoSeconds, rtoTarget, rpoSeconds, rpoTarget, restoreSeconds, part } = report
+  const facts: Fact[] = []
+  // How soon all of it is back, and how much would be lost, a part does not tell.
+  if (part === undefined) {
+    facts.push(['RTO (recovery time, measured in this rehearsal)', words`${againstTarget(rtoSeconds, rtoTarget)}`])
+    facts.push(['RPO (age of the newest proven backup)', words`${againstTarget(rpoSeconds, rpoTarget)}`])
+  }
   if (restoreSeconds !== undefined) facts.push(['Restore alone', words`${formatDuration(restoreSeconds)}`])
   return facts
 }

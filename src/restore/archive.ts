@@ -10,10 +10,15 @@ import type { AgeIdentity } from '../streams/age.ts'
 export interface LocalArchive {
   directory: string
   toc: Toc
-  /** For `pg_restore --use-list`: section data without what this project restores itself. */
-  restList: string
-  /** For `pg_restore --use-list`, in this order: section post-data without event triggers, and these alone. */
-  postDataLists: string[]
+}
+
+/** Files for `pg_restore --use-list`. */
+export interface ArchiveLists {
+  preData: string
+  /** Section data without what this project restores itself. */
+  rest: string
+  /** In this order: section post-data without event triggers, and these alone. */
+  postData: string[]
 }
 
 /** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
@@ -21,8 +26,7 @@ const OWN_DATA = new Set(['TABLE DATA', 'BLOBS', 'STATISTICS DATA'])
 const PG_RESTORE_DATA = new Set(['SEQUENCE SET', 'BLOB', 'BLOB METADATA', 'ACL', 'COMMENT', 'SECURITY LABEL'])
 
 /**
- * Fetches the table of contents and lays out the archive below `parent`. `unfilled`: materialized views that are not to be
- * refreshed, by OID. Errors: those of reading a part, `damaged-toc`,
+ * Fetches the table of contents and lays out the archive below `parent`. Errors: those of reading a part, `damaged-toc`,
  * `unknown-archive-entry`.
  */
 export async function fetchArchive(
@@ -30,7 +34,6 @@ export async function fetchArchive(
   identities: readonly AgeIdentity[],
   parent: string,
   signal: AbortSignal,
-  unfilled: ReadonlyMap<number, string> = new Map(),
 ): Promise<LocalArchive> {
   const path = set.encrypted ? 'database/toc.dat.zst.age' : 'database/toc.dat.zst'
   const bytes = await readPart(set, path, identities, signal)
@@ -39,27 +42,44 @@ export async function fetchArchive(
   const directory = join(parent, 'archive')
   await mkdir(directory, { recursive: true, mode: 0o700 })
   await writeFile(join(directory, 'toc.dat'), bytes)
-  const restList = join(parent, 'rest.list')
+  return { directory, toc }
+}
+
+/**
+ * Writes down below `parent` which of the entries pg_restore is to restore, in each of its runs. `unfilled`: materialized
+ * views that are not to be refreshed, by OID.
+ */
+export async function writeLists(
+  entries: readonly TocEntry[],
+  parent: string,
+  unfilled: ReadonlyMap<number, string>,
+): Promise<ArchiveLists> {
+  const lists = { preData: join(parent, 'pre-data.list'), rest: join(parent, 'rest.list') }
+  await writeList(lists.preData, entries)
   await writeList(
-    restList,
-    toc.entries.filter(({ desc }) => !OWN_DATA.has(desc)),
+    lists.rest,
+    entries.filter(({ desc }) => !OWN_DATA.has(desc)),
   )
-  return { directory, toc, restList, postDataLists: await writePostDataLists(toc, parent, unfilled) }
+  return { ...lists, postData: await writePostDataLists(entries, parent, unfilled) }
 }
 
 /**
  * Event triggers apart, to be made last: pg_restore refreshes materialized views after it has made them, and one that
  * writes down every command would write into the restored rows.
  */
-async function writePostDataLists(toc: Toc, parent: string, unfilled: ReadonlyMap<number, string>): Promise<string[]> {
+async function writePostDataLists(
+  entries: readonly TocEntry[],
+  parent: string,
+  unfilled: ReadonlyMap<number, string>,
+): Promise<string[]> {
   const isEventTrigger = ({ desc, tag }: TocEntry) => desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ')
   const isUnfilled = ({ desc, oid }: TocEntry) => desc === 'MATERIALIZED VIEW DATA' && unfilled.has(oid)
-  const last = toc.entries.filter(isEventTrigger)
+  const last = entries.filter(isEventTrigger)
   const lists = [join(parent, 'post-data.list'), join(parent, 'event-triggers.list')]
   const [list = '', lastList = ''] = lists
   await writeList(
     list,
-    toc.entries.filter((entry) => !isEventTrigger(entry) && !isUnfilled(entry)),
+    entries.filter((entry) => !isEventTrigger(entry) && !isUnfilled(entry)),
   )
   await writeList(lastList, last)
   return last.length === 0 ? [list] : lists

@@ -4,6 +4,7 @@ import type { Clock } from '../base/ports.ts'
 import { type Meter, silentMeter } from '../base/progress.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Database } from '../postgres/database.ts'
+import type { OwnSetting } from '../postgres/database-settings.ts'
 import {
   compareInventories,
   type Inventory,
@@ -17,15 +18,24 @@ import { foreignViews } from './foreign-views.ts'
 import { readLargeObjects } from './large-objects.ts'
 import type { RestoreError } from './pg-restore.ts'
 import { proveTables, type TableProof } from './proof.ts'
+import { errorFindings, errorSummary } from './refusals.ts'
+import { judgedByRights, LEFT_OUT, withoutRights } from './rights.ts'
 import type { RootRows } from './root-rows.ts'
+import { type Scope, withinScope } from './scope.ts'
+import { judgeSettings } from './settings-check.ts'
 
 export interface ExamineOptions {
   contents: Contents
   toc: Toc
   rootRows: RootRows
   target: Database
+  /** What of the set was restored; undefined: all of it. */
+  scope?: Scope | undefined
+  /** Whether owners and grants were left out (see `Place`). */
+  restricted?: boolean
   errors: readonly RestoreError[]
-  refusedSettings: readonly string[]
+  /** Settings of the database that the server does not take. */
+  refusedSettings: readonly OwnSetting[]
   jobs: number
   clock: Clock
   signal: AbortSignal
@@ -43,7 +53,18 @@ const MAX_FINDINGS = 50
 
 /** The proof: whether what stands in the scratch server is what the set says was dumped. */
 export async function examine(options: ExamineOptions): Promise<Examination> {
-  const { contents, toc, rootRows, target, errors, jobs, signal, meter = silentMeter } = options
+  const {
+    contents,
+    toc,
+    rootRows,
+    target,
+    scope,
+    restricted = false,
+    errors,
+    jobs,
+    signal,
+    meter = silentMeter,
+  } = options
   const inventory = contents.inventory as Inventory
   const timed = timer(options.clock)
   const dumped = [...contents.tables, contents.largeObjects].map(({ fingerprint }) => fingerprint)
@@ -52,19 +73,29 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
   const largeObjects = await timed(() => withClient(target, (client) => readLargeObjects(client, signal, meter)))
   const restored = await timed(() => withClient(target, readInventory))
   const checks = [
-    result('restore-errors', 'The server took everything', 0, errorFindings(errors), errorSummary(errors)),
+    result(
+      'restore-errors',
+      'The server took everything',
+      0,
+      errorFindings(errors, scope !== undefined),
+      errorSummary(errors),
+    ),
     result('tables', 'Every table holds the rows that were dumped', tables.seconds, ...judgeTables(tables.value)),
-    largeObjectCheck(contents, largeObjects),
+    largeObjectCheck(
+      contents,
+      largeObjects,
+      scope === undefined ? 'the database has none' : 'only tables were asked for',
+    ),
     result('sequences', 'Every sequence goes on where it stood', 0, ...judgeSequences(toc, restored.value)),
     result(
       'structure',
       'The schema is the schema that was dumped',
       restored.seconds,
-      ...judgeStructure(inventory, restored.value),
+      ...judgeStructure(inventory, restored.value, scope, restricted),
     ),
-    result('settings', 'The settings of the database', 0, ...judgeSettings(contents, options.refusedSettings)),
+    settingsCheck(inventory, restored.value, options.refusedSettings),
   ]
-  return { checks, tables: tables.value }
+  return { checks: restricted ? judgedByRights(checks, errors) : checks, tables: tables.value }
 }
 
 function result(id: string, title: string, seconds: number, findings: Finding[], summary: string): CheckResult {
@@ -78,69 +109,6 @@ function limited(findings: Finding[]): Finding[] {
     ...findings.slice(0, MAX_FINDINGS),
     { severity: 'note', message: `and ${formatCount(more)} more of this kind` },
   ]
-}
-
-/** Known refusals, by the server's words, and what lies behind them. */
-const CAUSES: readonly [RegExp, string][] = [
-  [
-    /^(relation|function|type|operator) .* does not exist|^schema .* does not exist/,
-    'A function or constraint names it without its schema, and a restore runs with an empty search_path: qualify the name, or give the function SET search_path.',
-  ],
-  [
-    /is not available|could not open extension control file/,
-    'Install the extension on the server that is restored into.',
-  ],
-  [
-    /must be superuser|permission denied/,
-    'On a managed service this needs the service’s own way; restore as its highest role.',
-  ],
-  [
-    /violates foreign key constraint/,
-    'The dumped rows break the constraint: on production it is NOT VALID, or was broken with triggers disabled.',
-  ],
-  [
-    /could not create unique index|violates (unique|check|not-null)/,
-    'The dumped rows break the constraint: look for a damaged index or another collation on production (REINDEX, amcheck).',
-  ],
-  [/role .* does not exist/, 'The role is missing from the set’s roles: please report it.'],
-]
-
-/** Values that name something (regclass, aclitem, …), which is not there while rows are loaded, or not any more. */
-const VALUE_CAUSES: readonly [RegExp, string][] = [
-  [
-    /^relation "[^"]+\.[^"]+" does not exist/,
-    'A value (regclass) names an index, or something else that is only made after the rows: PostgreSQL itself cannot load it again. Keep such names as text.',
-  ],
-  [
-    /^role "\d+" does not exist/,
-    'A value (aclitem, regrole) names a role that was dropped: PostgreSQL itself cannot load it again. Find it on production by this number, and delete or replace it.',
-  ],
-  [
-    /partition on another server$/,
-    'It is partitioned by the hash of an enum, which differs from database to database: rows would be sent to the other server. PostgreSQL itself cannot load it again; partition by list, or detach the foreign table.',
-  ],
-  [
-    /violates partition constraint/,
-    'It is partitioned by the hash of a value that holds an OID (an array or range of an enum, a regclass), which differs from database to database: PostgreSQL itself cannot load it again; partition by list, or by the hash of its text.',
-  ],
-]
-
-function errorFindings(errors: readonly RestoreError[]): Finding[] {
-  return errors.map(({ stage, subject, message }) => {
-    const causes = stage === 'rows' ? [...VALUE_CAUSES, ...CAUSES] : CAUSES
-    return {
-      severity: 'failure',
-      message: `${subject} (${stage}): ${message}`,
-      remedy:
-        causes.find(([pattern]) => pattern.test(message))?.[1] ??
-        'Mend the cause on production, dump again, and run this restore test again.',
-    }
-  })
-}
-
-function errorSummary(errors: readonly RestoreError[]): string {
-  if (errors.length === 0) return 'no statement was refused'
-  return errors.length === 1 ? '1 statement was refused' : `${formatCount(errors.length)} statements were refused`
 }
 
 function judgeTables(tables: readonly TableProof[]): [Finding[], string] {
@@ -167,11 +135,12 @@ function countMembers(tables: readonly TableProof[]): number {
 function largeObjectCheck(
   { largeObjects: dumped }: Contents,
   { value: restored, seconds }: Timed<Awaited<ReturnType<typeof readLargeObjects>>>,
+  none: string,
 ): CheckResult {
   const title = 'Every large object holds what was dumped'
   const equal = restored.count === dumped.count && sameFingerprint(restored.fingerprint, dumped.fingerprint)
   if (dumped.count === 0 && equal) {
-    return { id: 'large-objects', title, status: 'not run', summary: 'the database has none', findings: [], seconds }
+    return { id: 'large-objects', title, status: 'not run', summary: none, findings: [], seconds }
   }
   const came = `${formatCount(restored.count)} of ${formatCount(dumped.count)} large objects, ${formatBytes(restored.fingerprint.bytes)}`
   const findings: Finding[] = equal
@@ -202,8 +171,15 @@ function standing({ lastValue, isCalled }: Pick<SequenceFacts, 'lastValue' | 'is
   return isCalled === false ? `${lastValue} (not called yet)` : `${lastValue}`
 }
 
-function judgeStructure(source: Inventory, restored: Inventory): [Finding[], string] {
-  const differences = compareInventories(source, restored)
+function judgeStructure(
+  source: Inventory,
+  restored: Inventory,
+  scope: Scope | undefined,
+  restricted: boolean,
+): [Finding[], string] {
+  const all = compareInventories(source, restored)
+  const inScope = scope === undefined ? all : withinScope(all, source, scope)
+  const differences = restricted ? withoutRights(inScope) : inScope
   const unfilled = new Set(foreignViews(source).values())
   const findings = differences.map((difference): Finding => {
     const message = describeDifference(difference)
@@ -214,9 +190,10 @@ function judgeStructure(source: Inventory, restored: Inventory): [Finding[], str
     if (difference.expected) return { severity: 'note', message }
     return { severity: 'failure', message, remedy: 'See the errors of the restore for the cause.' }
   })
+  const compared = (scope === undefined ? source : restored).objects.length
   return [
-    findings,
-    `${formatCount(source.objects.length)} objects compared, ${formatCount(differences.length)} differences`,
+    [...findings, ...(scope?.notes ?? []), ...(restricted ? [LEFT_OUT] : [])],
+    `${formatCount(compared)} objects compared, ${formatCount(differences.length)} differences`,
   ]
 }
 
@@ -228,12 +205,12 @@ function describeDifference({ kind, identity, difference, fact, restored, expect
   return `${kind} ${identity} came back with another ${fact}`
 }
 
-function judgeSettings(contents: Contents, refused: readonly string[]): [Finding[], string] {
-  const count = contents.databaseFacts.settings.filter(({ role }) => role === null).length
-  const findings = refused.map(
-    (name): Finding => ({ severity: 'note', message: `the scratch server does not take the setting ${name}` }),
-  )
-  return [findings, count === 0 ? 'the database has none of its own' : `${count - refused.length} of ${count} taken`]
+function settingsCheck(source: Inventory, restored: Inventory, refused: readonly OwnSetting[]): CheckResult {
+  const title = 'The settings of the database'
+  const { findings, summary } = judgeSettings(source, restored, refused)
+  if (summary !== undefined) return result('settings', title, 0, findings, summary)
+  const none = 'the database has none of its own'
+  return { id: 'settings', title, status: 'not run', summary: none, findings, seconds: 0 }
 }
 
 interface Timed<T> {

@@ -15,7 +15,18 @@ const WRITE_BYTES = 4 << 20
 export interface LargeObjectSink {
   /** Writes `content` into the object from `offset` on. The object exists. */
   write(client: pg.Client, oid: number, offset: number, content: AsyncIterable<Buffer>): Promise<void>
+  /** Writes the whole contents of objects that exist, of `LARGE_OBJECT_BATCH_BYTES` or so together: all of them, or none. */
+  writeAll(client: pg.Client, objects: readonly LargeObject[]): Promise<void>
 }
+
+/** A whole large object, which is small. */
+export interface LargeObject {
+  oid: number
+  content: Buffer
+}
+
+/** Enough for a statement of its own to be no cost. */
+export const LARGE_OBJECT_BATCH_BYTES = 1 << 20
 
 /** The OID in the name that pg_dump gives the file of a large object; undefined for other files. */
 export function readOid(fileName: string): number | undefined {
@@ -41,6 +52,22 @@ export const serverLargeObjects: LargeObjectSink = {
       size = 0
     }
     if (size > 0) await flush(Buffer.concat(held))
+  },
+
+  /** One statement, and one parameter with all contents one after the other: an array of them would go as text. */
+  async writeAll(client, objects) {
+    const lengths = objects.map(({ content }) => content.length)
+    const starts: number[] = []
+    let next = 1
+    for (const length of lengths) {
+      starts.push(next)
+      next += length
+    }
+    await client.query(
+      `select pg_catalog.lo_put(oid, 0, pg_catalog.substr($4::bytea, start, length))
+      from unnest($1::oid[], $2::int[], $3::int[]) as object (oid, start, length)`,
+      [objects.map(({ oid }) => oid), starts, lengths, Buffer.concat(objects.map(({ content }) => content))],
+    )
   },
 }
 

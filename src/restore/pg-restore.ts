@@ -25,15 +25,18 @@ export interface PgRestoreOptions {
   /** A file that lists the entries to restore; default all of the section. */
   list?: string
   jobs?: number
+  /** What is not to be restored at all, as options: `--no-owner`. */
+  leaveOut?: readonly string[]
   signal: AbortSignal
 }
 
 /**
  * Runs pg_restore over one section and collects what the server refused, all of it: pg_restore goes on after an error.
- * Errors: `pg-restore-failed` if pg_restore itself fails, `scratch-server-failed` if the server cannot go on.
+ * Errors: `unreadable-archive` if pg_restore cannot read it, `pg-restore-failed` if it fails otherwise,
+ * `scratch-server-failed` if the server cannot go on.
  */
 export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreError[]> {
-  const { tools, target, archive, section, list, jobs = 1, signal } = options
+  const { tools, target, archive, section, list, jobs = 1, leaveOut = [], signal } = options
   const args = [
     '--format=directory',
     `--section=${section}`,
@@ -44,6 +47,7 @@ export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreEr
     ...(tools.major >= 18 ? ['--no-statistics'] : []),
     ...(list === undefined ? [] : [`--use-list=${list}`]),
     ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
+    ...leaveOut,
     `--dbname=${TOOL_CONNINFO}`,
     archive,
   ]
@@ -58,12 +62,29 @@ export async function runPgRestore(options: PgRestoreOptions): Promise<RestoreEr
   // It counts what it passed over when it has come to its end, and only then.
   if (errors.length > 0 && /^pg_restore(?:: \[[^\]]*\])?: warning: errors ignored on restore: \d+$/m.test(stderr))
     return errors
+  throw toolFailure(section, code, stderr)
+}
+
+/** What pg_restore says of an archive that it cannot make sense of (pg_backup_archiver.c); its bytes were proven before. */
+const UNREADABLE =
+  /magic string|unsupported version|sanity check on integer size|perhaps a corrupt TOC|unexpected section code|invalid (?:ENCODING|STDSTRINGS|SEARCHPATH) item|unrecognized encoding|could not read from input file|unexpected end of file|WITH OIDS/
+
+/** Only of what it cannot read the set is to blame: it may have been killed, or lacked the server. */
+function toolFailure(section: string, code: number | null, stderr: string): LifeboatError {
   const said = scrub(stderr, []).trim().split('\n').slice(-3).join(' · ')
-  throw new LifeboatError(
-    'pg-restore-failed',
-    `pg_restore of section ${section} ended with ${code === null ? 'a signal' : `exit code ${code}`}: ${said}`,
-    'Look at the words of pg_restore; an archive that it cannot read means that the set is damaged: try another set.',
-  )
+  const isUnreadable = code !== null && UNREADABLE.test(stderr)
+  const end = code === null ? 'a signal' : `exit code ${code}`
+  return isUnreadable
+    ? new LifeboatError(
+        'unreadable-archive',
+        `pg_restore cannot read the archive, although it is what the dump stored: ${said}`,
+        'Restore test the set before this one, and take a new dump.',
+      )
+    : new LifeboatError(
+        'pg-restore-failed',
+        `pg_restore of section ${section} ended with ${end}${said === '' ? '' : `: ${said}`}`,
+        'Nothing was learnt of the set. Look at the words of pg_restore, and at memory and disk of this machine; run the test again.',
+      )
 }
 
 const REFUSED = /error: could not execute query: (?:ERROR|FATAL|PANIC): {2}(.*)$/

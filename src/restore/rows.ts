@@ -11,7 +11,7 @@ import type { AgeIdentity } from '../streams/age.ts'
 import { unpackBundle } from '../streams/bundle.ts'
 import { copyRows } from '../streams/copy-file.ts'
 import { type Fingerprint, LineFingerprinter, sameFingerprint } from '../streams/fingerprint.ts'
-import { type LargeObjectSink, readOid } from './large-objects.ts'
+import { LARGE_OBJECT_BATCH_BYTES, type LargeObject, type LargeObjectSink, readOid } from './large-objects.ts'
 import type { RestoreError } from './pg-restore.ts'
 import type { RootRows } from './root-rows.ts'
 import { describeServerError, failureOf } from './server-messages.ts'
@@ -147,16 +147,26 @@ class Loader {
 
   async #loadBundle(path: string, meter: Meter): Promise<void> {
     const { set, identities, signal } = this.#options
+    let objects: LargeObject[] = []
+    let bytes = 0
     for await (const member of unpackBundle(plainBytes(set, partAt(set, path), identities, signal))) {
       const { name } = member
       const content = metered(member.content, meter)
       const oid = readOid(name)
       const entry = this.#entries.get(name)
       const table = this.#tables.get(name)
-      if (oid !== undefined) await this.#writeLargeObject(oid, 0, content)
-      else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, false)
+      // None is wanted where only tables are.
+      if (oid !== undefined && this.#options.contents.largeObjects.count > 0) {
+        objects.push({ oid, content: await gather(content) })
+        bytes += member.bytes
+      } else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, false)
       else for await (const _ of content);
+      if (bytes < LARGE_OBJECT_BATCH_BYTES) continue
+      await this.#writeLargeObjects(objects)
+      objects = []
+      bytes = 0
     }
+    await this.#writeLargeObjects(objects)
   }
 
   /**
@@ -208,6 +218,19 @@ class Loader {
     }
   }
 
+  async #writeLargeObjects(objects: readonly LargeObject[]): Promise<void> {
+    if (objects.length === 0) return
+    try {
+      await this.#options.largeObjects.writeAll(await this.#connection(), objects)
+    } catch (error) {
+      this.#options.signal.throwIfAborted()
+      const failure = failureOf(error)
+      if (failure !== undefined) throw failure
+      // One by one, to learn which of them the server refuses.
+      for (const { oid, content } of objects) await this.#writeLargeObject(oid, 0, only(content))
+    }
+  }
+
   /** Notes what the server refused; throws anything else. */
   #note(subject: string, error: unknown): void {
     const failure = failureOf(error)
@@ -225,6 +248,16 @@ class Loader {
     this.#client ??= await this.#options.target.connect('restore')
     return this.#client
   }
+}
+
+async function gather(content: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of content) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+async function* only(content: Buffer): AsyncGenerator<Buffer> {
+  yield content
 }
 
 /** The same rows; ends with an error, before COPY is ended, unless they are what was dumped. */

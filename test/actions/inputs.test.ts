@@ -125,6 +125,7 @@ test('the defaults are those that are documented', async () => {
     storage: 's3://bucket',
     backup: { kind: 'latest' },
     verifyKeys: [],
+    tables: [],
     jobs: CORES,
     assertions: [],
     keepRunning: false,
@@ -191,8 +192,16 @@ test('everything that can be said is understood', async () => {
     command: './check.sh',
     'keep-running': 'true',
     jobs: '1',
+    tables: 'public.orders, "My, Table"',
+    'target-url': 'postgresql://restore:hunter22@scratch/postgres',
+    'database-ca': '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----',
   })
-  expect(await readRestoreTestInputs(restore, CORES)).toMatchObject({
+  expect(await readRestoreTestInputs(restore, CORES, { AWS_REGION: 'eu-central-1' })).toMatchObject({
+    tables: [{ text: 'public.orders', schema: /^public$/su }, { name: /^My, Table$/su }],
+    target: {
+      databaseUrl: 'postgresql://restore:hunter22@scratch/postgres',
+      databaseCa: expect.stringContaining('BEGIN CERTIFICATE'),
+    },
     backup: { kind: 'at', at: new Date('2026-11-22T02:17:00Z') },
     assertions: [
       { name: 'has orders', sql: 'SELECT count(*) > 0 FROM orders' },
@@ -202,7 +211,7 @@ test('everything that can be said is understood', async () => {
     keepRunning: true,
     verifyKeys: [{ type: 'public' }, { type: 'public' }],
   })
-  expect(restore.masked).toEqual([`# created: today\n${IDENTITY}`])
+  expect(restore.masked).toEqual([`# created: today\n${IDENTITY}`, 'postgresql://restore:hunter22@scratch/postgres'])
 })
 
 test.each([
@@ -257,6 +266,20 @@ test('all problems come at once, each with what is accepted and an example', asy
   expect(await problemsOf(() => readRestoreTestInputs(source(twice), CORES))).toMatchObject([
     { problem: 'has 2 lines without a name and SQL' },
     { problem: 'uses a name twice', given: 'a' },
+  ])
+  const place = { storage: 's3://bucket', tables: 'a.b.c, "x"', 'postgres-version': '9.6', 'database-ca': 'x' }
+  expect(await problemsOf(() => readRestoreTestInputs(source(place), CORES))).toMatchObject([
+    { input: 'tables', given: 'a.b.c' },
+    { input: 'postgres-version', given: '9.6' },
+    { input: 'database-ca', problem: expect.stringContaining('target-url') },
+  ])
+  const target = { storage: 's3://bucket', 'postgres-version': '18', 'self-test': 'true', 'target-url': 'http://db' }
+  expect(
+    await problemsOf(() => readRestoreTestInputs(source(target), CORES, { AWS_REGION: 'eu-central-1' })),
+  ).toMatchObject([
+    { input: 'target-url', problem: expect.stringContaining('no PostgreSQL URL') },
+    { input: 'postgres-version', problem: 'does not go with `target-url`' },
+    { input: 'self-test', problem: 'does not go with `target-url`' },
   ])
   const onDisk = {
     storage: 'file:///x',
@@ -321,6 +344,7 @@ test('no secret is in a problem, also where it was given in the wrong place', as
   const names = Object.keys({ ...definition('action-dump').inputs, ...definition('action-restore-test').inputs })
   const secretInputs = [
     'database-url',
+    'target-url',
     'signing-key',
     'identity',
     'verify-key',

@@ -1,16 +1,24 @@
-import { createHash } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { ActionResult } from '../../scripts/lib/local-runner.ts'
+import { parseToc, writeToc } from '../../src/postgres/toc.ts'
 import { startFakeBackend } from '../support/fake-backend.ts'
 import { availableMajors, binDirectory } from '../support/postgres.ts'
 import { withoutPackages } from './machine.ts'
 import { expectRefusal } from './refusal.ts'
 import { expectExit, Lab, type TestStorage } from './support.ts'
-import { copySet, editText, forgeManifest, headsOf, makeTwoSets, type SetCopy, type TwoSets } from './two-sets.ts'
+import {
+  copySet,
+  editText,
+  forgeManifest,
+  forgePart,
+  headsOf,
+  makeTwoSets,
+  type SetCopy,
+  type TwoSets,
+} from './two-sets.ts'
 import { startVersionProxy } from './version-proxy.ts'
 
 const lab = new Lab()
@@ -148,6 +156,20 @@ describe('a set that was tampered with', () => {
     await expectAllRefuse(copy, {}, 'contents.json.zst')
   })
 
+  test('an archive that pg_restore cannot read, all digests made to fit, is evidence against the set', async () => {
+    const copy = await copySet(lab, sets.plain)
+    await forgePart(copy, 'database/toc.dat.zst', (plain) => {
+      const toc = parseToc(plain)
+      const encoding = toc.entries.find(({ desc }) => desc === 'ENCODING')
+      return writeToc(Object.assign(toc, { entries: [{ ...encoding, defn: 'none' }, ...toc.entries.slice(1)] }))
+    })
+    const result = await lab.run('action-restore-test', copy.storage)
+    expectRefusal(result, 'failed', /pg_restore cannot read the archive.*invalid ENCODING item/)
+    const evidence = await copy.storage.keys('app/evidence/')
+    expect(evidence).toEqual([expect.stringContaining('-restore-test-failed-')])
+    expectRefusal(await lab.run('action-restore-test', copy.storage), 'failed', /None of the 1 backup sets/)
+  })
+
   test('all digests are made to fit, and the signature does not', async () => {
     const { sealed, age, signing } = sets
     const copy = await copySet(lab, sealed)
@@ -160,20 +182,8 @@ describe('a set that was tampered with', () => {
 describe('sets and servers of another time', () => {
   const later = (text: string) => text.replace(/"format": ?1\b/, '"format": 2')
 
-  /** As a later release may write them: what is inside agrees with the manifest, and that with the head. */
-  async function forgeContents(copy: SetCopy): Promise<void> {
-    const file = join(copy.set, 'contents.json.zst')
-    const plain = Buffer.from(later(zstdDecompressSync(await readFile(file)).toString()))
-    const bytes = zstdCompressSync(plain)
-    await writeFile(file, bytes)
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
-    await forgeManifest(copy, (text) => {
-      const manifest = JSON.parse(text)
-      const part = manifest.parts.find(({ path }: { path: string }) => path === 'contents.json.zst')
-      Object.assign(part, { bytes: bytes.length, sha256, plainBytes: plain.length })
-      return JSON.stringify(manifest)
-    })
-  }
+  const forgeContents = (copy: SetCopy) =>
+    forgePart(copy, 'contents.json.zst', (plain) => Buffer.from(later(plain.toString())))
 
   const DOCUMENTS: [name: string, write: (copy: SetCopy) => Promise<void>][] = [
     ['head', (copy) => editText(copy.head, later)],

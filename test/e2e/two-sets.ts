@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { expect } from '@jest/globals'
 import { availableMajors, type TestServer } from '../support/postgres.ts'
 import { type AgeKeys, expectExit, type Lab, type SigningKeys, type TestStorage } from './support.ts'
@@ -92,4 +93,19 @@ export async function forgeManifest(copy: SetCopy, change: (text: string) => str
   await editText(copy.head, (text) =>
     text.replace(/("bytes": ?)\d+(,\s*"sha256": ?")[0-9a-f]+/, `$1${bytes.length}$2${sha256}`),
   )
+}
+
+/** Changes a plain part, and makes digests and head fit: what only the signature of a set could tell. */
+export async function forgePart(copy: SetCopy, path: string, change: (plain: Buffer) => Buffer): Promise<void> {
+  const file = join(copy.set, path)
+  const plain = change(zstdDecompressSync(await readFile(file)))
+  const bytes = zstdCompressSync(plain)
+  await writeFile(file, bytes)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  await forgeManifest(copy, (text) => {
+    const manifest = JSON.parse(text)
+    const part = manifest.parts.find((candidate: { path: string }) => candidate.path === path)
+    Object.assign(part, { bytes: bytes.length, sha256, plainBytes: plain.length })
+    return JSON.stringify(manifest)
+  })
 }

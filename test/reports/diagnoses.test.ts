@@ -25,7 +25,16 @@ test('every code that can end a run has a likely cause and a next command', () =
 })
 
 test('every check has a likely cause and a next command', () => {
-  const restore = [...found(/\bresult\(\s*'([a-z-]+)'/g), 'rto', 'rpo', 'assertions', 'command', 'restore', 'self-test']
+  const restore = [
+    ...found(/\bresult\(\s*'([a-z-]+)'/g),
+    'rto',
+    'rpo',
+    'assertions',
+    'command',
+    'restore',
+    'self-test',
+    'upgrade',
+  ]
   expect(restore).toEqual(expect.arrayContaining(['restore-errors', 'tables', 'sequences', 'structure']))
   const keys = [...CHECKS.map(({ id }) => `verify/${id}`), ...restore.map((id) => `restore-test/${id}`)]
   expect(keys.filter((key) => !isKnown({ key }))).toEqual([])

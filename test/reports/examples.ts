@@ -251,7 +251,7 @@ export const passedRestoreTest: RestoreTestReport = {
   ],
   tablesProven: 2,
   rowsProven: 1_204_331,
-  serverVersion: '17.12',
+  server: { version: '17.12' },
   databaseUrl: 'postgresql://postgres:throw-away@127.0.0.1:54321/shop',
   tables: [
     { table: 'public.orders', rows: 804_112, bytes: 912_680_550, status: 'equal' },
@@ -300,5 +300,23 @@ export const failedRestoreTest: RestoreTestReport = {
       ],
     }),
     check('assertions', 'has orders', 'the rows are not proven', { status: 'not run', seconds: 0 }),
+  ],
+}
+
+/** Of some tables, in a newer major on a server of the user's. */
+export const partialRestoreTest: RestoreTestReport = {
+  ...passedRestoreTest,
+  rtoSeconds: undefined,
+  rpoSeconds: undefined,
+  databaseUrl: undefined,
+  part: { tables: 2, of: 37 },
+  server: { version: '18.7', host: 'scratch.example.org:5432' },
+  checks: [
+    check('upgrade', 'A newer PostgreSQL takes it', 'dumped from 17, restored into 18', { seconds: 0 }),
+    check('rows', 'Rows', '1,204,331 rows in 2 tables are equal', { seconds: 60 }),
+    check('rto', 'Back in time (RTO, rehearsed)', 'only a part of the set was restored', {
+      status: 'not run',
+      seconds: 0,
+    }),
   ],
 }

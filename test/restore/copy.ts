@@ -9,7 +9,8 @@ import { type Finding, statusOf } from '../../src/base/findings.ts'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
-import { type Inventory, readInventory } from '../../src/postgres/inventory.ts'
+import { applySettings, type OwnSetting } from '../../src/postgres/database-settings.ts'
+import { type DatabaseSetting, type Inventory, readInventory } from '../../src/postgres/inventory.ts'
 import { parseToc, type TableDataEntry, type Toc, tableDataEntries } from '../../src/postgres/toc.ts'
 import type { PostgresTools } from '../../src/postgres/tools.ts'
 import { examine } from '../../src/restore/examine.ts'
@@ -56,6 +57,8 @@ export async function copyDatabase(server: TestServer, from: string, to: string,
   const toc = parseToc(await readFile(join(archive, 'toc.dat')))
   const rootRows = new RootRows(tableDataEntries(toc))
   const contents = await describe(source, toc, archive, rootRows)
+  const { databaseSettings } = contents.inventory as Inventory
+  const refusedSettings = await withClient(restored, (client) => applySettings(client, to, databaseSettings.map(parse)))
   const errors: RestoreError[] = []
   const tools = toolsOf(server)
   for (const section of ['pre-data', 'data', 'post-data'] as const) {
@@ -66,7 +69,7 @@ export async function copyDatabase(server: TestServer, from: string, to: string,
     inventory: contents.inventory as Inventory,
     readCopy: () => withClient(restored, readInventory),
     judge: async () => {
-      const checks = { contents, toc, rootRows, target: restored, errors, refusedSettings: [], jobs: 1 }
+      const checks = { contents, toc, rootRows, target: restored, errors, refusedSettings, jobs: 1 }
       const meter = countingMeter()
       const examination = await examine({ ...checks, clock: systemClock, signal, meter })
       const { expected, added } = meter.seen
@@ -88,6 +91,7 @@ export async function copyDatabase(server: TestServer, from: string, to: string,
 /** The contents that a dump would have recorded. */
 function describe(source: Database, toc: Toc, archive: string, rootRows: RootRows): Promise<Contents> {
   return withClient(source, async (client) => {
+    await client.query('begin isolation level repeatable read read only')
     const inventory = await readInventory(client)
     const tables: DumpedTable[] = []
     for (const entry of tableDataEntries(toc)) tables.push(await describeTable(entry, archive, rootRows))
@@ -109,10 +113,14 @@ function describe(source: Database, toc: Toc, archive: string, rootRows: RootRow
   })
 }
 
+function parse({ role, setting }: DatabaseSetting): OwnSetting {
+  const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(setting) ?? []
+  return { role, name, value }
+}
+
 async function withClient<T>(database: Database, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = await database.connect('test')
   try {
-    await client.query('begin isolation level repeatable read read only')
     return await work(client)
   } finally {
     await client.end()

@@ -9,13 +9,14 @@ import type { DifferenceCase } from './differences/case.ts'
 import { DEPARSED } from './differences/deparsed.ts'
 import { GRANTS } from './differences/grants.ts'
 import { OBJECTS } from './differences/objects.ts'
+import { SETTINGS } from './differences/settings.ts'
 import { TABLES } from './differences/tables.ts'
 
 /**
  * What a dump and a restore change in a healthy database, one by one: that PostgreSQL does change it, that the proof says
  * nothing of it (or no more than a note), and that it does find a real difference of the same kind.
  */
-const CASES: readonly DifferenceCase[] = [...DEPARSED, ...GRANTS, ...TABLES, ...OBJECTS]
+const CASES: readonly DifferenceCase[] = [...DEPARSED, ...GRANTS, ...TABLES, ...OBJECTS, ...SETTINGS]
 
 interface Told {
   severity: string
@@ -53,13 +54,16 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
     temp = await mkdtemp(join(tmpdir(), 'lifeboat-differences-'))
     server = await startServer(major)
     await server.createDatabase('source')
-    await server.psql('source', `create role anna; create role bert; alter database source set timezone = 'Asia/Tokyo'`)
+    await server.psql('source', 'create role anna; create role bert')
     await server.psql(
       'source',
       cases.map(({ schema, setup }) => `create schema ${schema}; ${within(schema, setup)}`).join('\n'),
     )
     copy = await copyDatabase(server, 'source', 'copy', temp)
-    answers = { source: await ask(server, 'source', cases), copy: await ask(server, 'copy', cases) }
+    answers = {
+      source: await ask(server, 'source', cases, 'Asia/Tokyo'),
+      copy: await ask(server, 'copy', cases, 'UTC'),
+    }
     calm = await listen(copy)
     await server.psql('copy', cases.map(({ schema, real }) => within(schema, real?.change ?? '')).join('\n'))
     alarmed = await listen(copy)
@@ -86,15 +90,18 @@ describe.each(availableMajors())('PostgreSQL %i', (major) => {
   })
 })
 
-/** The answers to what the cases ask of a database, by schema. */
+/** The answers to what the cases ask of a database, by schema, for somebody in that time zone. */
 async function ask(
   server: TestServer,
   database: string,
   cases: readonly DifferenceCase[],
+  timeZone: string,
 ): Promise<Map<string, string>> {
   const mark = '=== '
   const questions = cases.map(({ schema, shows }) => `\\echo '${mark}${schema}'\n${within(schema, shows)}\n`)
-  const answers = `\n${await server.psql(database, questions.join(''))}\n`.split(`\n${mark}`).slice(1)
+  const answers = `\n${await server.psql(database, [`set timezone = '${timeZone}';\n`, ...questions].join(''))}\n`
+    .split(`\n${mark}`)
+    .slice(1)
   return new Map(answers.map((text) => [text.slice(0, text.indexOf('\n')), text.slice(text.indexOf('\n') + 1)]))
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -13,7 +13,7 @@ import { type Database, openDatabase } from '../../src/postgres/database.ts'
 import { type TocEntry, tableDataEntries } from '../../src/postgres/toc.ts'
 import { assertSameTables, fetchArchive } from '../../src/restore/archive.ts'
 import { readLargeObjects, serverLargeObjects } from '../../src/restore/large-objects.ts'
-import type { RestoreError } from '../../src/restore/pg-restore.ts'
+import { type RestoreError, runPgRestore } from '../../src/restore/pg-restore.ts'
 import { RootRows } from '../../src/restore/root-rows.ts'
 import { loadRows } from '../../src/restore/rows.ts'
 import type { Storage } from '../../src/storage/storage.ts'
@@ -88,6 +88,23 @@ test('rows and large objects come back', async () => {
     expect(readBack.seen.added).toBe(largeObjects.fingerprint.bytes)
     await client.end()
   })
+})
+
+test('small large objects are written together, all of them or none', async () => {
+  const objects = ['one', '', 'three'].map((text, index) => ({ oid: 60_001 + index, content: Buffer.from(text) }))
+  await server.psql('target', 'select lo_create(oid) from generate_series(60001, 60003) oid')
+  const contents = `select string_agg(convert_from(lo_get(oid), 'utf8'), '|' order by oid)
+    from pg_largeobject_metadata where oid > 60000`
+  const client = await target.connect('large objects')
+  await serverLargeObjects.writeAll(client, objects)
+  expect(await server.psql('target', contents)).toBe('one||three')
+  const more = [
+    ...objects.map(({ oid }) => ({ oid, content: Buffer.from('other') })),
+    { oid: 1, content: Buffer.from('x') },
+  ]
+  await expect(serverLargeObjects.writeAll(client, more)).rejects.toThrow('large object 1 does not exist')
+  expect(await server.psql('target', contents)).toBe('one||three')
+  await client.end()
 })
 
 test('a table that the restore made may be emptied first; the rows that an extension put into its own table stay', async () => {
@@ -169,6 +186,17 @@ test('contents that do not know a table of the archive are refused: its rows wou
       const head = await buildSet(storage, { takenAt: hoursAgo(1), alter })
       expect(await codeOf(load(storage, head, true))).toBe('damaged-document')
     }
+  })
+})
+
+test('a pg_restore that was killed says nothing of the set', async () => {
+  const killed = join(temp, 'killed')
+  await writeFile(killed, '#!/bin/sh\nkill -9 $$\n', { mode: 0o755 })
+  const tools = { major: 17, version: '17', bin: temp, origin: 'test', path: () => killed }
+  const restore = runPgRestore({ tools, target, archive: temp, section: 'pre-data', signal })
+  await expect(restore).rejects.toMatchObject({
+    code: 'pg-restore-failed',
+    message: 'pg_restore of section pre-data ended with a signal',
   })
 })
 
