@@ -1,28 +1,31 @@
 import { rm } from 'node:fs/promises'
 import { isDamage } from '../backup-set/damage.ts'
-import type { Head } from '../backup-set/documents.ts'
 import { type Catalog, chooseSet } from '../backup-set/find.ts'
-import { parseSetId } from '../backup-set/layout.ts'
-import { type OpenSet, openSet } from '../backup-set/open-set.ts'
 import { verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
-import { type CheckContext, runChecks } from '../checks/check.ts'
+import { checksOf, runChecks } from '../checks/check.ts'
+import type { CheckContext, Facts, Limits } from '../checks/context.ts'
+import { factsAbout } from '../checks/facts.ts'
 import { CHECKS } from '../checks/modes.ts'
-import { type Reading, readEverything } from '../checks/reading.ts'
 import { runMain } from '../github/run-main.ts'
 import type { Runner } from '../github/runner.ts'
-import type { SetFacts, VerifyReport } from '../reports/report.ts'
+import { type LiveDatabase, lookAtDatabase } from '../postgres/live-database.ts'
+import type { VerifyReport } from '../reports/report.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type AgeIdentity, parseIdentities } from '../streams/age.ts'
+import { connect, readSettings } from './connection-inputs.ts'
+import { describeSet } from './describe-set.ts'
 import { openCatalog } from './find-backup.ts'
-import { type Keeping, keepEvidence } from './keep-evidence.ts'
+import { keepEvidence } from './keep-evidence.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
 import { tellStanding } from './standing.ts'
-import { readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
+import { looksAtServer, readsParts, readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
 
 async function verify(runner: Runner, report: VerifyReport): Promise<void> {
   const inputs = await readVerifyInputs(runner, process.env)
   report.mode = inputs.mode
+  if (inputs.slice) report.slice = inputs.slice
+  if (inputs.tables.length > 0) report.tables = inputs.tables.map(({ text }) => text)
   const identities = inputs.identity === undefined ? [] : await parseIdentities(inputs.identity)
   const storage = await openStorageOf(runner, inputs, report)
   let catalog: Catalog | undefined
@@ -38,55 +41,95 @@ async function verify(runner: Runner, report: VerifyReport): Promise<void> {
 /** What is examined, and with what. */
 interface Subject {
   inputs: VerifyInputs
-  identities: AgeIdentity[]
+  identities: readonly AgeIdentity[]
   storage: Storage
   catalog: Catalog
 }
 
 async function examine(runner: Runner, report: VerifyReport, subject: Subject): Promise<void> {
-  const { inputs, identities, storage, catalog } = subject
-  const head = await chooseSet(storage, catalog, inputs.backup)
-  report.backupId = head.id
-  report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
-  const opened = once(() => openSet(storage, head, inputs.verifyKeys))
-  const reading = once(() =>
-    runner.progress('Read every byte', async (meter) =>
-      readEverything(await opened(), identities, runner.signal, meter),
-    ),
-  )
-  const context: CheckContext = {
-    storage,
-    catalog,
-    head,
-    newest: inputs.backup.kind === 'latest',
-    state: await catalog.evidence.stateOf(head.id),
-    identities,
-    verifyKeys: inputs.verifyKeys,
-    ...limitsOf(inputs),
-    clock: systemClock,
-    log: runner.log,
-    signal: runner.signal,
-    openSet: opened,
-    reading,
-  }
-  report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () =>
-    runChecks(CHECKS, inputs.mode, context),
-  )
+  const { inputs, identities, catalog } = subject
+  const context = await contextOf(runner, report, subject)
+  const { head } = context
+  await refuseUnknownTables(context)
+  const checks = checksOf(inputs.mode, CHECKS)
+  report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => runChecks(checks, context))
   report.verdict = verdictOf(report.checks)
-  await describe(report, head, opened)
-  if (inputs.mode === 'integrity' && !(await isDisowned(opened))) {
-    const canOpen = identities.length > 0 || (await opened().catch(() => undefined))?.encrypted === false
-    const kept = { storage, catalog, head, inputs }
-    await record(runner, report, kept, { canOpen, reading: await reading().catch(() => undefined) })
+  report.set = await describeSet(head, context.openSet)
+  const set = await context.openSet().catch(() => undefined)
+  const isClosed = identities.length === 0 && set?.encrypted !== false
+  await limit(report, context, isClosed && set !== undefined)
+  if (readsParts(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
+    await record(runner, report, context, { inputs, isClosed })
   }
   report.state = await catalog.evidence.stateOf(head.id)
+}
+
+async function contextOf(runner: Runner, report: VerifyReport, subject: Subject): Promise<CheckContext> {
+  const { inputs, identities, storage, catalog } = subject
+  const { mode, backup, tables, slice, verifyKeys } = inputs
+  const head = await chooseSet(storage, catalog, backup)
+  report.backupId = head.id
+  report.backupAgeSeconds = (systemClock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
+  const { signal, log } = runner
+  const about = { storage, catalog, head, ...(slice && { slice }) }
+  const facts = factsAbout({
+    ...about,
+    identities,
+    verifyKeys,
+    tables,
+    progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
+    ...(looksAtServer(mode) && { live: () => lookAtServer(runner, report, inputs) }),
+    signal,
+  })
+  if (mode === 'smoke' || mode === 'full') begin(facts)
+  return {
+    ...about,
+    newest: backup.kind === 'latest',
+    looksAtServer: looksAtServer(mode),
+    ...limitsOf(inputs),
+    clock: systemClock,
+    log,
+    signal,
+    ...facts,
+  }
+}
+
+function limitsOf(inputs: VerifyInputs): Limits {
+  const { maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge, walLagWarn, walLagFail } = inputs
+  const { acceptSource, require, storageQuota } = inputs
+  const limits = { maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge, walLagWarn, walLagFail, acceptSource }
+  return { ...limits, required: new Set(require), ...(storageQuota !== undefined && { storageQuota }) }
+}
+
+/** What does not wait for anything else is asked for at once; whoever needs it hears what became of it. */
+function begin({ openSet, stored, previous, posture }: Facts): void {
+  for (const fact of [openSet, stored, previous, posture]) fact().catch(() => undefined)
+}
+
+async function lookAtServer(runner: Runner, report: VerifyReport, inputs: VerifyInputs): Promise<LiveDatabase> {
+  const { settings } = await readSettings(runner, inputs)
+  const database = await connect(runner, settings)
+  try {
+    report.server = { version: database.serverVersionText, host: database.label.replace(/^.*@/, '') }
+    const { tables, walLagWarn: walLagSeconds } = inputs
+    return await lookAtDatabase({ database, tables, walLagSeconds, clock: systemClock, signal: runner.signal })
+  } finally {
+    await database.close()
+  }
+}
+
+/** A name that names nothing ends the run: nobody could tell what it was about. What else goes wrong the checks tell. */
+async function refuseUnknownTables({ named }: Facts): Promise<void> {
+  await named().catch((error: unknown) => {
+    if ((error as { code?: unknown }).code === 'invalid-input') throw error
+  })
 }
 
 /**
  * Whether the set is refused for the caller's keys alone. That fails the run, and says nothing of the set to others: a
  * forgotten key must not condemn one good set after the other.
  */
-async function isDisowned(opened: () => Promise<OpenSet>): Promise<boolean> {
+async function isDisowned(opened: Facts['openSet']): Promise<boolean> {
   const code = await opened().then(
     () => undefined,
     (error: unknown) => (error as { code?: unknown }).code,
@@ -94,65 +137,38 @@ async function isDisowned(opened: () => Promise<OpenSet>): Promise<boolean> {
   return code === 'bad-signature' || code === 'unsigned-set'
 }
 
-function limitsOf({ maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }: VerifyInputs) {
-  return { maxAge, sizeChangeWarn, sizeChangeFail, maxRestoreTestAge }
-}
-
-async function describe(report: VerifyReport, head: Head, opened: () => Promise<OpenSet>): Promise<void> {
-  let code: unknown
-  const set = await opened().catch((error: unknown) => {
-    code = (error as { code?: unknown }).code
-    return undefined
-  })
-  const unopened = head.signature === null ? 'none' : code === 'bad-signature' ? 'wrong' : 'not checked'
-  const signature = set === undefined ? unopened : SIGNATURES[set.signature]
-  const { tables, rows, plainBytes, storedBytes, parts } = head.totals
-  report.set = {
-    takenAt: head.takenAt,
-    label: parseSetId(head.id)?.label ?? '',
-    whole: head.content === 'whole',
-    serverVersion: set?.manifest.source.serverVersion ?? 'unknown',
-    tables,
-    rows,
-    plainBytes,
-    storedBytes,
-    parts,
-    encrypted: set?.encrypted ?? false,
-    signature,
+/** What this run did not look at, for the headline. */
+async function limit(report: VerifyReport, context: CheckContext, isClosed: boolean): Promise<void> {
+  const { mode, slice, tables } = report
+  const sentences: string[] = []
+  if (readsParts(mode)) {
+    const reading = await context.reading().catch(() => undefined)
+    report.bytesRead = reading?.bytesRead ?? 0
+    const unread = 'The backup is encrypted and no identity was given: its contents were not read.'
+    if (isClosed && reading?.damage.length === 0) sentences.push(unread)
+  } else if (mode === 'database' && isClosed) {
+    sentences.push('The backup is encrypted and no identity was given: it was not compared with the database.')
   }
+  if (slice) sentences.push(`This was slice ${slice.number} of ${slice.of}: what is in the others was not read.`)
+  if (tables) sentences.push('Only the named tables were looked at: the state of the backup is what it was.')
+  if (sentences.length > 0) report.limitation = sentences.join(' ')
 }
 
-const SIGNATURES: Record<OpenSet['signature'], SetFacts['signature']> = {
-  checked: 'verified',
-  unchecked: 'not checked',
-  none: 'none',
-}
-
-/** Keeps what an integrity check found, beside the set. Without an identity it says nothing of what is inside. */
+/** Keeps what reading the stored bytes brought to light, beside the set. Without an identity it says nothing of what is inside. */
 async function record(
   runner: Runner,
   report: VerifyReport,
-  keeping: Keeping,
-  { canOpen, reading }: { canOpen: boolean; reading: Reading | undefined },
+  { storage, catalog, head, slice }: CheckContext,
+  { inputs, isClosed }: { inputs: VerifyInputs; isClosed: boolean },
 ): Promise<void> {
-  report.bytesRead = reading?.bytesRead ?? 0
-  const readInside = reading?.inside !== undefined
-  if (!readInside && reading !== undefined && reading.damage.length === 0) {
-    report.limitation = 'The backup is encrypted and no identity was given: its contents were not read.'
-  }
-  const { verdict, checks } = report
+  // Ages, sizes and the server say nothing of the set's bytes.
+  const own = new Set(checksOf('integrity', CHECKS).map(({ id }) => id))
+  const checks = report.checks.filter(({ id }) => own.has(id))
   const seconds = checks.reduce((sum, check) => sum + check.seconds, 0)
   // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
-  const test = canOpen ? 'integrity' : 'stored-bytes'
-  await keepEvidence(runner, report, keeping, { test, verdict, seconds, checks })
-}
-
-function once<T>(work: () => Promise<T>): () => Promise<T> {
-  let result: Promise<T> | undefined
-  return () => {
-    result ??= work()
-    return result
-  }
+  const test = isClosed ? 'stored-bytes' : 'integrity'
+  const found = { test, verdict: verdictOf(checks), seconds, checks, ...(slice && { slice }) } as const
+  await keepEvidence(runner, report, { storage, catalog, head, inputs }, found)
 }
 
 await runMain('action-verify', {

@@ -22,6 +22,12 @@ const totals = z.object({
 
 const content = z.enum(['whole', 'schema', 'data', 'filtered'])
 
+const systemIdentifier = z.string().nullable().describe('of the cluster; null where the role may not read it')
+const setSource = z.object({ systemIdentifier, database: z.string() })
+const clockSkewSeconds = z
+  .number()
+  .describe("how far the database server's clock was ahead of that of the runner; negative: behind")
+
 const part = z.object({
   path: z.string().describe("relative to the set's folder"),
   bytes: bytes.describe('as stored'),
@@ -38,7 +44,7 @@ export const manifestSchema = z.object({
   takenAt: z.iso.datetime().describe('when the snapshot was taken, by the database server’s clock'),
   content,
   source: z.object({
-    systemIdentifier: z.string().nullable().describe('of the cluster; null where the role may not read it'),
+    systemIdentifier,
     database: z.string(),
     serverVersion: z.string(),
     serverMajor: z.int(),
@@ -50,6 +56,7 @@ export const manifestSchema = z.object({
   parts: z.array(part),
   totals,
   dumpSeconds: z.number(),
+  clockSkewSeconds: clockSkewSeconds.optional(),
   lockUntil: z.iso.datetime().optional(),
 })
 
@@ -61,6 +68,9 @@ const pastSet = z.object({
   plainBytes: bytes,
   storedBytes: bytes,
   rows: bytes,
+  tables: bytes.optional(),
+  largeObjects: bytes.optional(),
+  source: setSource.optional(),
   dumpSeconds: z.number(),
 })
 
@@ -84,10 +94,12 @@ export const headSchema = z.object({
   id: z.string(),
   takenAt: z.iso.datetime(),
   content,
+  source: setSource.optional(),
   totals,
   manifest: z.object({ bytes, sha256, versionId: z.string().optional() }),
   signature: z.object({ versionId: z.string().optional() }).nullable().describe('null: the set is not signed'),
   dumpSeconds: z.number(),
+  clockSkewSeconds: clockSkewSeconds.optional(),
   lockUntil: z.iso.datetime().optional(),
   history: history(pastSet, 'the whole sets before this one, of a whole set'),
 })
@@ -133,6 +145,11 @@ export const contentsSchema = z.object({
   }),
   roles: z.array(z.string()).describe('every role that the schema names'),
   inventory: z.unknown().describe('what the catalog said the database holds, in the snapshot of the dump'),
+  snapshotXmin: z
+    .string()
+    .regex(/^\d+$/)
+    .optional()
+    .describe('what transactions before this one committed is in the snapshot (pg_snapshot_xmin)'),
 })
 
 export const evidenceSchema = z.object({
@@ -141,6 +158,10 @@ export const evidenceSchema = z.object({
   database: z.string(),
   id: z.string(),
   test: z.enum(['stored-bytes', 'integrity', 'restore-test']),
+  slice: z
+    .object({ number: z.int().positive(), of: z.int().positive() })
+    .optional()
+    .describe('which share of the parts was read; absent: all of them'),
   verdict: z.enum(['passed', 'failed', 'unverified']),
   at: z.iso.datetime(),
   seconds: z.number(),

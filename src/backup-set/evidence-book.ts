@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { LifeboatError } from '../base/errors.ts'
 import type { Finding } from '../base/findings.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -7,6 +8,7 @@ import { type Evidence, evidenceSchema, type Head, parseDocument } from './docum
 import { type EvidenceName, evidenceSignature, newestOfEachKind, type SetState, stateOf } from './evidence.ts'
 import { compactTime } from './layout.ts'
 import { isSignedBy } from './signature.ts'
+import { describeSlice } from './slices.ts'
 
 const LARGEST_EVIDENCE = 4 << 20
 /** A storage full of copies shall not be read through for a number that is only shown. */
@@ -65,7 +67,10 @@ export class EvidenceBook {
   async stateOf(id: string): Promise<SetState> {
     let candidates = this.#names.filter((name) => name.id === id)
     for (;;) {
-      const deciding = [...new Set(newestOfEachKind(id, candidates).values())]
+      // Of slices that amount to the whole, each decides.
+      const deciding = [...new Set(newestOfEachKind(id, candidates).values())].filter((name) =>
+        candidates.includes(name),
+      )
       const verdicts = await Promise.all(deciding.map((name) => this.#counts(name)))
       if (verdicts.every(Boolean)) return stateOf(id, candidates)
       const refused = new Set(deciding.filter((_, index) => !verdicts[index]))
@@ -184,10 +189,11 @@ export class EvidenceBook {
 
   /** Names are what anybody who can write may give; what is inside was written by whoever tested. */
   #contradiction(name: EvidenceName, evidence: Evidence): string | undefined {
-    const { database, id, test, verdict, at } = evidence
+    const { database, id, test, slice, verdict, at } = evidence
     if (database !== this.#options.database || id !== name.id) return `says that it is about ${database}/${id}`
-    const same = test === name.test && verdict === name.verdict && compactTime(new Date(at)) === compactTime(name.at)
-    return same ? undefined : `says that it is of ${at}, ${test}, ${verdict}`
+    const same = test === name.test && verdict === name.verdict && isDeepStrictEqual(slice, name.slice)
+    if (same && compactTime(new Date(at)) === compactTime(name.at)) return undefined
+    return `says that it is of ${at}, ${test}${slice ? ` (slice ${describeSlice(slice)})` : ''}, ${verdict}`
   }
 
   /** Evidence outlives its set, and then tells what once was; about a set that is there it must mean that very set. */

@@ -2,14 +2,14 @@ import type { KeyObject } from 'node:crypto'
 import { LifeboatError } from '../base/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type Head, headSchema, parseDocument } from './documents.ts'
-import { listEvidence } from './evidence.ts'
+import { evidenceAmong } from './evidence.ts'
 import { EvidenceBook } from './evidence-book.ts'
 import { layout, parseSetId, type SetId } from './layout.ts'
 
 /** What a reader asked for: `latest`, `proven`, a set's id, or a time. */
 export type SetChoice = { kind: 'latest' } | { kind: 'proven' } | { kind: 'id'; id: string } | { kind: 'at'; at: Date }
 
-/** Every set of a database that exists, newest first, with all evidence: two listings; objects are read when asked for. */
+/** Every set of a database that exists, newest first, with all evidence: one listing; objects are read when asked for. */
 export interface Catalog {
   database: string
   sets: SetId[]
@@ -37,7 +37,8 @@ export async function readCatalog(
   database: string,
   verifyKeys: readonly KeyObject[],
 ): Promise<Catalog> {
-  const [sets, names] = [await listSets(storage, database), await listEvidence(storage, database)]
+  const keys = await listBeforeSets(storage, database)
+  const [sets, names] = [setsAmong(keys, database), evidenceAmong(keys, database)]
   const heads = new Map<string, Promise<Head>>()
   const head = (id: string) => {
     const known = heads.get(id) ?? readHead(storage, database, id)
@@ -47,14 +48,32 @@ export async function readCatalog(
   return { database, sets, evidence: new EvidenceBook({ storage, database, names, verifyKeys, head }), head }
 }
 
-/** The sets of a database that exist, newest first. A key that is not named like a head is not a set. */
-export async function listSets(storage: Storage, database: string): Promise<SetId[]> {
-  const sets: SetId[] = []
-  const prefix = layout.heads(database)
-  for await (const { key } of storage.list(prefix)) {
-    const id = key.endsWith('.json') ? parseSetId(key.slice(prefix.length, -'.json'.length)) : undefined
-    if (id) sets.push(id)
+/** Evidence and heads in one listing: by their names both come before the parts of sets, which are many more. */
+async function listBeforeSets(storage: Storage, database: string): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of storage.list(`${database}/`)) {
+    if (key.startsWith(layout.sets(database))) break
+    keys.push(key)
   }
+  return keys
+}
+
+/** The sets of a database that exist, newest first. */
+export async function listSets(storage: Storage, database: string): Promise<SetId[]> {
+  const objects = await Array.fromAsync(storage.list(layout.heads(database)))
+  return setsAmong(
+    objects.map(({ key }) => key),
+    database,
+  )
+}
+
+/** A key that is not named like a head is not a set. */
+function setsAmong(keys: readonly string[], database: string): SetId[] {
+  const prefix = layout.heads(database)
+  const sets = keys.flatMap((key) => {
+    const isHead = key.startsWith(prefix) && key.endsWith('.json')
+    return (isHead ? parseSetId(key.slice(prefix.length, -'.json'.length)) : undefined) ?? []
+  })
   return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1))
 }
 
@@ -142,6 +161,8 @@ async function databasesIn(storage: Storage): Promise<string[]> {
       'Say which one with the input `database`.',
     )
   }
+  // Whether it holds any is what its reader finds out first.
+  if (folders.length === 1) return folders
   const found: string[] = []
   while (folders.length > 0) {
     const some = folders.splice(0, FOLDERS_AT_ONCE)

@@ -2,7 +2,7 @@ import { LifeboatError } from '../base/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type Evidence, type Head, HISTORY_LENGTH, type PastRehearsal, type PastSet } from './documents.ts'
 import type { EvidenceBook } from './evidence-book.ts'
-import { listSets, wholeHeads } from './find.ts'
+import { type Catalog, listSets, wholeHead, wholeHeads } from './find.ts'
 
 /**
  * How a database and its backups develop, without reading hundreds of documents: each head, and each passed restore test,
@@ -10,9 +10,10 @@ import { listSets, wholeHeads } from './find.ts'
  */
 
 /** The whole sets up to that of `head`, oldest first; at most 30 of them. */
-export function setsUntil({ id, totals, dumpSeconds, history = [] }: Head): PastSet[] {
-  const { plainBytes, storedBytes, rows } = totals
-  return [...history, { id, plainBytes, storedBytes, rows, dumpSeconds }].slice(-HISTORY_LENGTH)
+export function setsUntil({ id, totals, source, dumpSeconds, history = [] }: Head): PastSet[] {
+  const { plainBytes, storedBytes, rows, tables, largeObjects } = totals
+  const counts = { plainBytes, storedBytes, rows, tables, largeObjects }
+  return [...history, { id, ...counts, ...(source && { source }), dumpSeconds }].slice(-HISTORY_LENGTH)
 }
 
 /** The passed restore tests up to this one, oldest first; at most 30 of them. */
@@ -20,6 +21,20 @@ export function rehearsalsUntil(evidence: Evidence): PastRehearsal[] {
   const { at, id, rtoSeconds, restoreSeconds, plainBytes, history = [] } = evidence
   if (rtoSeconds === undefined) return history
   return [...history, { at, id, rtoSeconds, restoreSeconds, plainBytes }].slice(-HISTORY_LENGTH)
+}
+
+/**
+ * The whole sets before that of `head`, oldest first: as it tells itself, or as the newest of those in `catalog` does
+ * which no evidence calls damaged. Rejects where that cannot be read.
+ */
+export async function setsBeforeHead(catalog: Catalog, { id, takenAt, history = [] }: Head): Promise<PastSet[]> {
+  if (history.length > 0) return history
+  for (const set of catalog.sets) {
+    if (set.id === id || set.takenAt >= new Date(takenAt) || (await catalog.evidence.isDamaged(set.id))) continue
+    const head = await wholeHead(catalog.head, set.id)
+    if (head) return setsUntil(head)
+  }
+  return []
 }
 
 /** The whole sets before a snapshot, by the newest head among them, oldest first; none where they cannot be read. */

@@ -65,7 +65,9 @@ export async function openSet(storage: Storage, head: Head, verifyKeys: readonly
   if (manifest.id !== head.id || manifest.database !== head.database) {
     throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`)
   }
-  const different = REPEATED.find((name) => !isDeepStrictEqual(head[name], manifest[name]))
+  const { systemIdentifier, database } = manifest.source
+  const source = head.source === undefined || isDeepStrictEqual(head.source, { systemIdentifier, database })
+  const different = source ? REPEATED.find((name) => !isDeepStrictEqual(head[name], manifest[name])) : 'source'
   if (different !== undefined) {
     throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`)
   }
@@ -73,7 +75,7 @@ export async function openSet(storage: Storage, head: Head, verifyKeys: readonly
 }
 
 /** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
-const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'lockUntil'] as const
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil'] as const
 
 async function readOr(storage: Storage, key: string, versionId: string | undefined, code: string): Promise<Buffer> {
   try {
@@ -144,14 +146,17 @@ export function plainBytes(
   meter?: Meter,
 ): AsyncIterable<Buffer> {
   const encrypted = part.path.endsWith('.age')
-  if (encrypted && identities.length === 0) {
-    throw new LifeboatError(
-      'no-identity',
-      `The set ${set.head.id} is encrypted, and no identity was given`,
-      'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.',
-    )
-  }
+  if (encrypted && identities.length === 0) throw noIdentity(set.head.id)
   return named(unseal(storedBytes(set, part, signal, meter), { encrypted, identities }, signal), set, part)
+}
+
+/** What ends whoever has to look inside of an encrypted set and cannot. */
+export function noIdentity(id: string): LifeboatError {
+  return new LifeboatError(
+    'no-identity',
+    `The set ${id} is encrypted, and no identity was given`,
+    'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.',
+  )
 }
 
 /** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */

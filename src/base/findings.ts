@@ -16,6 +16,14 @@ export interface Finding {
   remedy?: string
 }
 
+/** A table that says more than the findings have room for. Texts are plain. */
+export interface Details {
+  title: string
+  /** `code`: identifiers; `right`: numbers. */
+  columns: { title: string; code?: boolean; right?: boolean }[]
+  rows: string[][]
+}
+
 /** What one check, or one stage of a restore test, came to. */
 export interface CheckResult {
   /** Stable kebab-case id, e.g. `backup-age`. */
@@ -25,6 +33,7 @@ export interface CheckResult {
   /** The fact in one line, also when it passed: `37 of 37 parts present at their sizes`. */
   summary: string
   findings: Finding[]
+  details?: Details
   seconds: number
 }
 

@@ -4,6 +4,7 @@ import type { OpenSet } from '../backup-set/open-set.ts'
 import type { Finding } from '../base/findings.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Check } from './check.ts'
+import type { NamedTables } from './name-tables.ts'
 
 const LISTED = 20
 /** In the set's folder, and no parts. */
@@ -15,10 +16,12 @@ export const partsCheck: Check = {
   modes: ['smoke', 'integrity'],
   async run(context) {
     const set = await context.openSet()
-    const stored = await listParts(set, context.signal)
+    const stored = new Map(await context.stored())
+    const named = await context.named()
+    const parts = set.manifest.parts.filter(({ path }) => named === undefined || isAbout(named, path))
     const findings: Finding[] = []
     const hidden: string[] = []
-    for (const part of set.manifest.parts) {
+    for (const part of parts) {
       const listed = stored.get(part.path)
       stored.delete(part.path)
       if (listed === part.bytes) continue
@@ -32,7 +35,8 @@ export const partsCheck: Check = {
       findings.push({ severity: 'failure', message: `${part.path} ${state}`, remedy: REMEDY })
     }
     const bad = findings.length
-    const extra = [...stored.keys()].filter((path) => !DOCUMENTS.has(path))
+    const listed = new Set(set.manifest.parts.map(({ path }) => path))
+    const extra = [...stored.keys()].filter((path) => !DOCUMENTS.has(path) && !listed.has(path))
     if (extra.length > 0) {
       const message = `${formatCount(extra.length)} objects in the set's folder belong to no part, e.g. ${extra[0]}`
       findings.push({ severity: 'warning', message, remedy: 'Find out who else writes to this storage.' })
@@ -45,7 +49,7 @@ export const partsCheck: Check = {
         remedy: 'Find out who else writes to this storage, and remove their versions.',
       })
     }
-    const { length } = set.manifest.parts
+    const { length } = parts
     return {
       summary: `${formatCount(length - bad)} of ${formatCount(length)} parts`,
       findings: findings.slice(0, LISTED),
@@ -56,11 +60,9 @@ export const partsCheck: Check = {
 const REMEDY =
   'Restore from another set; look for a lifecycle rule or another job that deletes or replaces objects in this bucket.'
 
-async function listParts(set: OpenSet, signal: AbortSignal): Promise<Map<string, number>> {
-  const prefix = layout.set(set.head.database, set.head.id)
-  const stored = new Map<string, number>()
-  for await (const { key, bytes } of set.storage.list(prefix, { signal })) stored.set(key.slice(prefix.length), bytes)
-  return stored
+/** Whether a part holds rows of the named tables, or what is needed to read them. */
+function isAbout({ parts }: NamedTables, path: string): boolean {
+  return parts.has(path) || !/^database\/(?!toc\.dat\.)/.test(path)
 }
 
 /** A part that a delete marker hides is still there under its version. */

@@ -1,20 +1,21 @@
 import { isDamage } from '../backup-set/damage.ts'
-import type { Contents, DumpedFile, Part } from '../backup-set/documents.ts'
-import { type OpenSet, partAt, plainBytes, readContents, storedBytes } from '../backup-set/open-set.ts'
+import type { Contents, Manifest } from '../backup-set/documents.ts'
+import { type OpenSet, readContents } from '../backup-set/open-set.ts'
 import type { Finding } from '../base/findings.ts'
 import { type Meter, silentMeter } from '../base/progress.ts'
-import { parseToc, type Toc } from '../postgres/toc.ts'
+import type { Toc } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
-import { unpackBundle } from '../streams/bundle.ts'
-import { copyRows } from '../streams/copy-file.ts'
-import { type Fingerprint, LineFingerprinter, largeObjectFingerprint } from '../streams/fingerprint.ts'
+import type { Fingerprint } from '../streams/fingerprint.ts'
 import type { Check, CheckOutcome } from './check.ts'
+import { planJobs, type ReadContext } from './read-parts.ts'
 
-/** What reading every stored byte of a set brought to light. */
+/** What reading stored bytes of a set brought to light. */
 export interface Reading {
   /** Stored bytes that were read and whose digests are right. */
   bytesRead: number
   partsRead: number
+  /** How many parts were to be read. */
+  partsExpected: number
   /** Damage to stored bytes: digests, lengths, decryption, decompression. */
   damage: Finding[]
   /** Undefined where the set is encrypted and no identity was given. */
@@ -23,17 +24,38 @@ export interface Reading {
 
 /** What is inside of the parts. */
 export interface Inside {
+  manifest: Manifest
   contents: Contents
   /** Names of the files that hold rows. */
   tableFiles: ReadonlySet<string>
   toc?: Toc
+  /** The text of `roles.sql`, in the database's encoding. */
+  roles?: Buffer
+  /** The archive that makes the roles that the schema names. */
+  prepare?: Toc
   /** Recomputed from the rows, by file. */
   fingerprints: Map<string, Fingerprint>
   /** Files that came out of the parts, by name, with their plain length. */
   files: Map<string, number>
+  /** By path: the segments of files of which not every segment was to be read. */
+  segments: Map<string, { plainBytes: number; fingerprint?: Fingerprint }>
+  /** Whether a part was to be read. */
+  covers(path: string): boolean
+}
+
+export interface ReadOptions {
+  identities: readonly AgeIdentity[]
+  signal: AbortSignal
+  /** Is told of stored bytes. */
+  meter?: Meter
+  /** Paths of the parts to read; default: all of them. What describes the set is read in any case. */
+  parts?: ReadonlySet<string>
 }
 
 const AT_ONCE = 4
+
+/** Small, and without them nothing else can be judged. */
+const ALWAYS_READ = /^(database\/toc\.dat|contents\.json|roles\.sql|prepare\.dat)\.zst/
 
 /** A check of what is inside of the parts: `not run` where they could not be opened. */
 export function lookInside(look: (inside: Inside) => CheckOutcome): Check['run'] {
@@ -46,21 +68,28 @@ export function lookInside(look: (inside: Inside) => CheckOutcome): Check['run']
 }
 
 /**
- * Reads every part once, several at a time: digests always; what is inside, where it can be opened. Damage is collected;
- * what keeps from reading (the storage, a wrong identity) rejects. `meter` is told of stored bytes.
+ * Reads parts once each, several at a time: digests always; what is inside, where it can be opened. Damage is collected;
+ * what keeps from reading (the storage, a wrong identity) rejects.
  */
-export async function readEverything(
+export async function readParts(
   set: OpenSet,
-  identities: readonly AgeIdentity[],
-  signal: AbortSignal,
-  meter: Meter = silentMeter,
+  { identities, signal, meter = silentMeter, parts }: ReadOptions,
 ): Promise<Reading> {
-  const bytes = set.manifest.parts.reduce((sum, part) => sum + part.bytes, 0)
-  meter.expect(bytes, 'exactly')
-  const reading: Reading = { bytesRead: 0, partsRead: 0, damage: [] }
+  const covers = (path: string) => parts === undefined || parts.has(path) || ALWAYS_READ.test(path)
+  const expected = set.manifest.parts.filter(({ path }) => covers(path))
+  meter.expect(
+    expected.reduce((sum, part) => sum + part.bytes, 0),
+    'exactly',
+  )
+  const reading: Reading = { bytesRead: 0, partsRead: 0, partsExpected: expected.length, damage: [] }
   const open = !set.encrypted || identities.length > 0
-  if (open) await readInside(set, identities, reading, signal)
-  const jobs = planJobs(set, reading.inside, { identities, signal, reading, meter })
+  if (open)
+    await attempt(reading, async () => {
+      const contents = await readContents(set, identities, signal)
+      reading.inside = openInside(set.manifest, contents, covers)
+    })
+  const context: ReadContext = { set, inside: reading.inside, identities, signal, meter, reading }
+  const jobs = planJobs(expected, context, covers)
   const work = async () => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await attempt(reading, job)
   }
@@ -68,17 +97,9 @@ export async function readEverything(
   return reading
 }
 
-async function readInside(
-  set: OpenSet,
-  identities: readonly AgeIdentity[],
-  reading: Reading,
-  signal: AbortSignal,
-): Promise<void> {
-  await attempt(reading, async () => {
-    const contents = await readContents(set, identities, signal)
-    const tableFiles = new Set(contents.tables.map(({ file }) => file))
-    reading.inside = { contents, tableFiles, fingerprints: new Map(), files: new Map() }
-  })
+function openInside(manifest: Manifest, contents: Contents, covers: Inside['covers']): Inside {
+  const tableFiles = new Set(contents.tables.map(({ file }) => file))
+  return { manifest, contents, tableFiles, fingerprints: new Map(), files: new Map(), segments: new Map(), covers }
 }
 
 async function attempt(reading: Reading, work: () => Promise<void>): Promise<void> {
@@ -88,91 +109,4 @@ async function attempt(reading: Reading, work: () => Promise<void>): Promise<voi
     if (!isDamage(error)) throw error
     reading.damage.push({ severity: 'failure', message: error.message, remedy: error.remedy })
   }
-}
-
-interface ReadContext {
-  identities: readonly AgeIdentity[]
-  signal: AbortSignal
-  reading: Reading
-  meter: Meter
-}
-
-/** One job a file with segments (their order matters), one a part for the rest. */
-function planJobs(set: OpenSet, inside: Inside | undefined, context: ReadContext): (() => Promise<void>)[] {
-  const left = new Set(set.manifest.parts)
-  const jobs: (() => Promise<void>)[] = []
-  for (const file of inside?.contents.files ?? []) {
-    if (file.segments === undefined) continue
-    for (const { path } of file.segments) {
-      const part = set.manifest.parts.find((candidate) => candidate.path === path)
-      if (part) left.delete(part)
-    }
-    jobs.push(() => readSegments(set, file, inside, context))
-  }
-  for (const part of left) jobs.push(() => readOther(set, part, inside, context))
-  return jobs
-}
-
-/** The plain bytes of a part; its stored bytes count as read when it was read to its end. */
-async function* opened(set: OpenSet, part: Part, context: ReadContext): AsyncGenerator<Buffer> {
-  const { identities, signal, reading, meter } = context
-  const sealed = part.path.endsWith('.zst') || (part.path.endsWith('.age') && identities.length > 0)
-  yield* sealed ? plainBytes(set, part, identities, signal, meter) : storedBytes(set, part, signal, meter)
-  reading.bytesRead += part.bytes
-  reading.partsRead += 1
-}
-
-async function readSegments(
-  set: OpenSet,
-  file: DumpedFile,
-  inside: Inside | undefined,
-  context: ReadContext,
-): Promise<void> {
-  const segments = file.segments ?? []
-  let plain = 0
-  const whole = (async function* () {
-    for (const { path } of segments) {
-      for await (const chunk of opened(set, partAt(set, path), context)) {
-        plain += chunk.length
-        yield chunk
-      }
-    }
-  })()
-  const fingerprint = await fingerprintOf(file.name, whole, inside)
-  inside?.files.set(file.name, plain)
-  if (fingerprint) inside?.fingerprints.set(file.name, fingerprint)
-}
-
-async function readOther(set: OpenSet, part: Part, inside: Inside | undefined, context: ReadContext): Promise<void> {
-  const bytes = opened(set, part, context)
-  if (inside && /^database\/bundle-\d+\.tar\.zst/.test(part.path)) {
-    for await (const { name, bytes: length, content } of unpackBundle(bytes)) {
-      const fingerprint = await fingerprintOf(name, content, inside)
-      inside.files.set(name, length)
-      if (fingerprint) inside.fingerprints.set(name, fingerprint)
-    }
-  } else if (inside && part.path.startsWith('database/toc.dat.')) {
-    const chunks: Buffer[] = []
-    for await (const chunk of bytes) chunks.push(chunk)
-    inside.toc = parseToc(Buffer.concat(chunks))
-  } else {
-    for await (const _ of bytes);
-  }
-}
-
-/** The fingerprint of a table's or large object's file; what is neither is read through. */
-async function fingerprintOf(
-  name: string,
-  content: AsyncIterable<Buffer>,
-  inside: Inside | undefined,
-): Promise<Fingerprint | undefined> {
-  const largeObject = /^blob_(\d+)\.dat$/.exec(name)
-  if (largeObject) return largeObjectFingerprint({ oid: Number(largeObject[1]), content })
-  if (!inside?.tableFiles.has(name)) {
-    for await (const _ of content);
-    return undefined
-  }
-  const lines = new LineFingerprinter()
-  for await (const rows of copyRows(content)) lines.update(rows)
-  return lines.digest()
 }

@@ -3,7 +3,7 @@ import type { Check } from './check.ts'
 export const signatureCheck: Check = {
   id: 'signature',
   title: 'The signature is by a known key',
-  modes: ['smoke', 'integrity'],
+  modes: ['smoke', 'integrity', 'database'],
   async run(context) {
     const { signature } = await context.openSet()
     if (signature === 'checked') return { summary: 'made by a key in verify-key', findings: [] }

@@ -1,3 +1,4 @@
+import { describeSlice } from '../backup-set/slices.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { Check } from './check.ts'
 
@@ -8,9 +9,10 @@ export const storedBytesCheck: Check = {
   title: 'Every stored byte is what was written',
   modes: ['integrity'],
   async run(context) {
-    const { bytesRead, partsRead, damage } = await context.reading()
-    const { manifest } = await context.openSet()
-    const parts = `${formatCount(partsRead)} of ${formatCount(manifest.parts.length)} parts`
+    const { bytesRead, partsRead, partsExpected, damage } = await context.reading()
+    const { slice } = context
+    const share = slice === undefined ? '' : ` of the slice ${describeSlice(slice)}`
+    const parts = `${formatCount(partsRead)} of ${formatCount(partsExpected)} parts${share}`
     return { summary: `${parts}, ${formatBytes(bytesRead)}`, findings: damage.slice(0, LISTED) }
   },
 }

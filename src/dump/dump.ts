@@ -182,7 +182,7 @@ function estimateBytes(snapshot: HeldSnapshot, { content, tables }: Selection): 
 }
 
 function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, dumped: DumpedDatabase): Contents {
-  const { inventory, standby, choice } = snapshot
+  const { inventory, standby, xmin, choice } = snapshot
   const partial = setContent(options.selection) !== 'whole'
   const read = options.selection.content === 'schema' ? new Set<number>() : choice.read
   return {
@@ -198,6 +198,7 @@ function contentsOf(options: DumpOptions, id: string, snapshot: HeldSnapshot, du
     databaseFacts: databaseFactsOf(inventory),
     roles: inventory.roles,
     inventory,
+    snapshotXmin: xmin,
   }
 }
 
@@ -213,7 +214,7 @@ function databaseFactsOf({ database, databaseSettings }: Inventory): Contents['d
 function manifestOf(
   options: DumpOptions,
   id: string,
-  { takenAt, inventory, systemIdentifier, standby, lsn }: HeldSnapshot,
+  { takenAt, inventory, systemIdentifier, standby, lsn, clockSkewSeconds }: HeldSnapshot,
   dumpSeconds: number,
   lockUntil: Date | undefined,
 ): Omit<Manifest, 'parts' | 'totals'> {
@@ -236,6 +237,7 @@ function manifestOf(
     tools: { pgDump: tools.version, lifeboat: lifeboatVersion },
     sealing: { compression: 'zstd', level: compressionLevel, recipients: [...recipients] },
     dumpSeconds,
+    clockSkewSeconds,
     ...(lockUntil === undefined ? {} : { lockUntil: lockUntil.toISOString() }),
   }
 }

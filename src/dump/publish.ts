@@ -48,6 +48,7 @@ export async function publishSet(writer: SetWriter, publication: Publication): P
     id,
     takenAt: manifest.takenAt,
     content: manifest.content,
+    source: { systemIdentifier: manifest.source.systemIdentifier, database: manifest.source.database },
     totals: manifest.totals,
     manifest: {
       bytes: bytes.length,
@@ -56,6 +57,7 @@ export async function publishSet(writer: SetWriter, publication: Publication): P
     },
     signature,
     dumpSeconds: manifest.dumpSeconds,
+    ...(manifest.clockSkewSeconds === undefined ? {} : { clockSkewSeconds: manifest.clockSkewSeconds }),
     ...(manifest.lockUntil === undefined ? {} : { lockUntil: manifest.lockUntil }),
     ...(history.length > 0 && { history }),
   }

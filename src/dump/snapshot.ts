@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
 import type { Clock } from '../base/ports.ts'
+import { askOptional } from '../postgres/ask-optional.ts'
 import { destroyClient } from '../postgres/attempt.ts'
 import type { Database } from '../postgres/database.ts'
-import { type Inventory, readInventory, type TableFacts } from '../postgres/inventory.ts'
+import { type Inventory, isDumped, readInventory, type TableFacts } from '../postgres/inventory.ts'
 import { chooseTables, isAmong, type TableChoice, type TablePatterns } from '../postgres/table-choice.ts'
 import { CONFLICT_WORDS, SCHEMA_CHANGED, STANDBY_CONFLICT } from './diagnoses.ts'
 import { describeExclusiveLocks, lockableTables, lockedError, lockTables } from './table-locks.ts'
@@ -14,6 +15,10 @@ export interface HeldSnapshot {
   exportedId: string
   /** By the server's clock. */
   takenAt: Date
+  /** How far that was ahead of the runner's, give or take half the time that a question takes. */
+  clockSkewSeconds: number
+  /** What transactions before this one committed is in the snapshot. */
+  xmin: string
   inventory: Inventory
   /** What the patterns choose in it. */
   choice: TableChoice
@@ -89,7 +94,7 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
   await client.query('begin transaction isolation level repeatable read, read only')
   await client.query(`set local lock_timeout = ${Math.ceil(lockWaitSeconds * 1_000)}`)
   if (!(await lockTables(client, wanted, lockWaitSeconds))) return undefined
-  const facts = await exportSnapshot(client)
+  const facts = await exportSnapshot(client, clock)
   const inventory = await readInventory(client).catch(async (error: unknown) => {
     if (isOvertaken(error)) return undefined
     // The size of a materialized view is asked for, which waits for its REFRESH.
@@ -124,43 +129,35 @@ async function tryToHold(client: pg.Client, options: SnapshotOptions): Promise<H
   }
 }
 
-/** Whether pg_dump takes rows out of it: tables, and those tables of extensions that they mark as configuration. */
-export function isDumped(table: TableFacts): boolean {
-  if (table.kind !== 'r' && table.kind !== 'p') return false
-  return table.extension === undefined || table.configCondition !== undefined
+interface SnapshotRow {
+  id: string
+  taken_at: Date
+  standby: boolean
+  xmin: string
+  large_object_bytes: string
 }
 
-async function exportSnapshot(client: pg.Client) {
+async function exportSnapshot(client: pg.Client, clock: Clock) {
+  const asked = clock.now().getTime()
   // The size of the large objects by the catalog: to ask the file system, the table would have to be locked.
-  const { rows } = await client.query<{ id: string; taken_at: Date; standby: boolean; large_object_bytes: string }>(
+  const { rows } = await client.query<SnapshotRow>(
     `select pg_export_snapshot() as id, clock_timestamp() as taken_at, pg_is_in_recovery() as standby,
+      pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
       (select c.relpages::int8 * current_setting('block_size')::int8 from pg_catalog.pg_class c
         where c.oid = 'pg_catalog.pg_largeobject'::regclass)::text as large_object_bytes`,
   )
+  const midway = (asked + clock.now().getTime()) / 2
   const [row] = rows
   if (!row) throw new Error('pg_export_snapshot returned no row')
   return {
     exportedId: row.id,
     takenAt: row.taken_at,
+    clockSkewSeconds: Math.round(row.taken_at.getTime() - midway) / 1_000,
+    xmin: row.xmin,
     standby: row.standby,
     largeObjectBytes: Number(row.large_object_bytes),
     lsn: await askOptional(client, row.standby ? 'pg_last_wal_replay_lsn()' : 'pg_current_wal_lsn()'),
     systemIdentifier: await askOptional(client, '(select system_identifier from pg_control_system())'),
-  }
-}
-
-/** A fact that some services do not let every role ask for; a refusal must not end the transaction. */
-async function askOptional(client: pg.Client, expression: string): Promise<string | null> {
-  await client.query('savepoint optional')
-  try {
-    const { rows } = await client.query<{ value: string | null }>(`select (${expression})::text as value`)
-    return rows[0]?.value ?? null
-  } catch (error) {
-    if (codeOf(error) !== '42501' && codeOf(error) !== '0A000') throw error
-    await client.query('rollback to savepoint optional')
-    return null
-  } finally {
-    await client.query('release savepoint optional').catch(() => undefined)
   }
 }
 

@@ -41,10 +41,16 @@ const LABELS: Record<string, string> = {
 export function archiveText(toc: Toc): (text: string) => string {
   const defn = toc.entries.find(({ desc }) => desc === 'ENCODING')?.defn ?? ''
   const encoding = /'([A-Za-z0-9_]+)'/.exec(defn)?.[1]?.toUpperCase() ?? 'UTF8'
-  if (encoding === 'SQL_ASCII') return (text) => Buffer.from(text, toc.textEncoding).toString('utf8')
-  if (encoding === 'LATIN1') return (text) => Buffer.from(text, toc.textEncoding).toString('latin1')
+  const decode = encoding === 'UTF8' ? undefined : decoderOf(encoding)
+  return decode ? (text) => decode(Buffer.from(text, toc.textEncoding)) : (text) => text
+}
+
+/** Reads bytes that are text in one of the server's encodings, by its name there; undefined where nothing here knows it. */
+export function decoderOf(encoding: string): ((bytes: Buffer) => string) | undefined {
+  if (encoding === 'UTF8' || encoding === 'SQL_ASCII') return (bytes) => bytes.toString('utf8')
+  if (encoding === 'LATIN1') return (bytes) => bytes.toString('latin1')
   const label = LABELS[encoding]
-  if (label === undefined) return (text) => text
+  if (label === undefined) return undefined
   const decoder = new TextDecoder(label)
-  return (text) => decoder.decode(Buffer.from(text, toc.textEncoding))
+  return (bytes) => decoder.decode(bytes)
 }

@@ -3,7 +3,7 @@ import { clip } from './escape.ts'
 
 /** What a run came to at one check, or at getting through at all. Texts are plain. */
 export interface Outcome {
-  /** `<action>/<check>`, such as `verify/backup-age`; `<action>/run` for the run itself. */
+  /** `<action>/<check>`, such as `verify/backup-age`; `<action>/run` for the run itself; `/<share>` after it if it was narrowed. */
   key: string
   title: string
   status: 'passed' | 'failed' | 'unverified'
@@ -43,7 +43,7 @@ export const EMPTY_LEDGER: Ledger = { checks: [], told: [] }
 const MOST_CHECKS = 40
 const LONGEST_TEXT = 600
 
-const key = z.string().regex(/^[a-z-]{1,30}\/[a-z0-9-]{1,50}$/)
+const key = z.string().regex(/^[a-z-]{1,30}\/[a-z0-9-]{1,50}(\/[a-z0-9]{1,10})?$/)
 const text = z.string().max(LONGEST_TEXT)
 const time = z.iso.datetime()
 

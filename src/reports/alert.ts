@@ -14,7 +14,17 @@ const RUN_TITLES: Record<Report['kind'], string> = {
 
 /** What a run says of the checks that it carried out, and of itself. `not run` says nothing. */
 export function outcomesOf(report: Report): Outcome[] {
-  return [runOutcome(report), ...report.checks.flatMap((check) => checkOutcome(report.kind, check))]
+  const { suffix, title } = narrowed(report)
+  const outcomes = [runOutcome(report), ...report.checks.flatMap((check) => checkOutcome(report.kind, check))]
+  return outcomes.map((outcome) => ({ ...outcome, key: outcome.key + suffix, title: outcome.title + title }))
+}
+
+/** One that was narrowed to a slice, or to some tables, says nothing of the rest: it has keys of its own. */
+function narrowed(report: Report): { suffix: string; title: string } {
+  if (report.kind !== 'verify') return { suffix: '', title: '' }
+  const { slice, tables } = report
+  if (slice) return { suffix: `/${slice.number}of${slice.of}`, title: ` (slice ${slice.number} of ${slice.of})` }
+  return tables ? { suffix: '/tables', title: ' (of some tables)' } : { suffix: '', title: '' }
 }
 
 /** What a run says of itself, as far as it did not get to know its database. */

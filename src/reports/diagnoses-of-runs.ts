@@ -53,12 +53,17 @@ export const RUN_CAUSES: Causes = [
     "See who waits for whom: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock'`; let the deployment and the dump share a `concurrency` group.",
   ],
   [
+    'slow-server',
+    'The server is busy, or its catalog is very large.',
+    'See what it is doing: `SELECT pid, state, wait_event_type, query FROM pg_stat_activity`.',
+  ],
+  [
     'standby-conflict',
     'The standby had to choose between replaying and this long query, and chose to replay.',
     '`ALTER SYSTEM SET hot_standby_feedback = on`, at the standby.',
   ],
   [
-    'snapshot-lost',
+    'snapshot-lost connection-lost',
     'The connection that held the snapshot was cut: a restart, a failover, or a network device that drops quiet connections.',
     'Look at the server’s log of that minute, then dump again: `gh run rerun RUN`.',
   ],

@@ -128,7 +128,7 @@ function renderGrid(grid: Grid, limits: Limits): string {
 function renderTable(grid: Grid, limits: Limits): string {
   const shown = grid.rows.slice(0, limits.rows)
   const lines = [
-    row(grid.columns.map((column) => column.title)),
+    row(grid.columns.map((column) => escapeText(column.title))),
     row(grid.columns.map((column) => (column.right ? '---:' : '---'))),
     ...shown.map((cells) => row(cells.map((cell) => render(cell, limits)))),
   ]

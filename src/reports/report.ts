@@ -147,7 +147,13 @@ export interface DumpTotals {
 /** What one run of action-verify found. What is undefined was not reached. */
 export interface VerifyReport extends ReportBase {
   kind: 'verify'
-  mode: 'smoke' | 'integrity'
+  mode: 'smoke' | 'integrity' | 'database' | 'full'
+  /** The share of the parts that was read, if not all of them were. */
+  slice?: { number: number; of: number }
+  /** The tables that the run was narrowed to, as they were named. */
+  tables?: string[]
+  /** The server that the backup was held against. `host` is a label without secrets. */
+  server?: { version: string; host: string }
   /** Age of the set's snapshot when the run began. */
   backupAgeSeconds?: number
   /** The state that the set has after this run. */
@@ -158,7 +164,7 @@ export interface VerifyReport extends ReportBase {
    * given: its contents were not read.`
    */
   limitation?: string
-  /** How many bytes were fetched and digested; 0 in smoke mode. */
+  /** How many bytes were fetched and digested; 0 in the modes that read no parts. */
   bytesRead: number
 }
 

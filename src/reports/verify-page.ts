@@ -1,3 +1,4 @@
+import type { CheckResult } from '../base/findings.ts'
 import { formatBytes, formatDuration } from '../base/units.ts'
 import { code, prose, type Words, words } from './escape.ts'
 import {
@@ -9,6 +10,7 @@ import {
   formatMinute,
   formatSizes,
   formatTime,
+  type Grid,
   type Page,
   whereFacts,
 } from './page.ts'
@@ -20,7 +22,7 @@ export function verifyPage(report: VerifyReport): Page {
     ...basePage(report),
     headline: headline(report),
     facts: [...whereFacts(report), ...runFacts(report), ...(report.set ? setFacts(report.set) : [])],
-    grids: [],
+    grids: detailGrids(report.checks),
   }
 }
 
@@ -54,8 +56,10 @@ function subject({ database, set, backupAgeSeconds, state }: VerifyReport): Word
   return words`the ${state === 'damaged' ? 'damaged ' : ''}backup of ${code(database)}${taken}${age}`
 }
 
-function runFacts({ mode, state, backupAgeSeconds, bytesRead }: VerifyReport): Fact[] {
-  const facts: Fact[] = [['Mode', words`${mode}`]]
+function runFacts({ mode, slice, tables, server, state, backupAgeSeconds, bytesRead }: VerifyReport): Fact[] {
+  const facts: Fact[] = [['Mode', words`${mode}${slice ? `, slice ${slice.number} of ${slice.of}` : ''}`]]
+  if (tables) facts.push(['Only the tables', words`${code(tables.join(', '))}`])
+  if (server) facts.push(['Held against', words`PostgreSQL ${server.version} at ${code(server.host)}`])
   if (state !== undefined) facts.push(['State', words`${state} (${STATES[state]})`])
   if (backupAgeSeconds !== undefined) facts.push(['Age', words`${formatDuration(backupAgeSeconds)}`])
   facts.push([
@@ -63,6 +67,19 @@ function runFacts({ mode, state, backupAgeSeconds, bytesRead }: VerifyReport): F
     words`${bytesRead > 0 ? `${formatBytes(bytesRead)} of stored parts` : 'no parts, only what describes them'}`,
   ])
   return facts
+}
+
+/** What checks have to show beyond their findings, a click away. */
+function detailGrids(checks: readonly CheckResult[]): Grid[] {
+  return checks.flatMap(({ details }) => {
+    if (details === undefined) return []
+    const { title, columns } = details
+    const cellOf = (text: string, column: number) => (columns[column]?.code ? words`${code(text)}` : words`${text}`)
+    const rows = details.rows.map((cells) => cells.map(cellOf))
+    return [
+      { title, folded: true, columns: columns.map(({ title, right }) => ({ title, ...(right && { right }) })), rows },
+    ]
+  })
 }
 
 const STATES: Record<NonNullable<VerifyReport['state']>, string> = {

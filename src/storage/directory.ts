@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm, rmdir, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { addAbortSignal, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -9,6 +9,7 @@ import { collect, DEFAULT_READ_LIMIT, meterBody } from './body.ts'
 import { explainFileError, noObject } from './directory-errors.ts'
 import { isTemporary, temporaryFiles, walkFiles, walkFolders } from './directory-walk.ts'
 import { checkKey, checkPrefix } from './location.ts'
+import type { Posture } from './posture.ts'
 import type { Deletion, GetOptions, Lock, ObjectVersion, PutOptions, Storage, StoredObject } from './storage.ts'
 
 const CHUNK_BYTES = 2 ** 20
@@ -141,6 +142,17 @@ class DirectoryStorage implements Storage {
       throw explainFileError(error, { key: prefix, url: this.url })
     }
     return count
+  }
+
+  /** Of a directory there is one thing to say: whether there is room for more. */
+  async posture(): Promise<Posture> {
+    const none = { unknown: 'does not apply' } as const
+    const facts = { versioned: none, lock: none, lockDefault: none, encryption: none, publiclyReadable: none }
+    const freeBytes = await statfs(this.#root).then(
+      ({ bavail, bsize }): Posture['freeBytes'] => ({ value: bavail * bsize }),
+      (): Posture['freeBytes'] => ({ unknown: 'no answer' }),
+    )
+    return { ...facts, lifecycle: none, freeBytes }
   }
 
   close(): void {}

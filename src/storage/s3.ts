@@ -11,11 +11,13 @@ import {
 } from '@aws-sdk/client-s3'
 import { collect, DEFAULT_READ_LIMIT } from './body.ts'
 import { checkKey, checkPrefix } from './location.ts'
+import type { Posture } from './posture.ts'
 import { createS3Client, type S3ClientOptions, type S3Context } from './s3-client.ts'
 import { S3Deleter } from './s3-delete.ts'
 import { downloadObject } from './s3-download.ts'
 import { explainS3Error, isMissingObject, isNotImplemented, type S3Attempt } from './s3-errors.ts'
 import { S3Locks } from './s3-locks.ts'
+import { postureOf } from './s3-posture.ts'
 import { DEFAULT_PATIENCE } from './s3-retry.ts'
 import { uploadObject } from './s3-upload.ts'
 import { versionPages } from './s3-versions.ts'
@@ -167,6 +169,16 @@ class S3Storage implements Storage {
       }
       return count
     })
+  }
+
+  async posture(
+    probe: { key: string; versionId?: string },
+    prefix: string,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Posture> {
+    checkKey(probe.key)
+    checkPrefix(prefix)
+    return await postureOf({ context: this.#context, probe, signal }, prefix)
   }
 
   close(): void {

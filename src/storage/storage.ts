@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { Posture } from './posture.ts'
 
 /** One stored object, as a listing or a write tells it. */
 export interface StoredObject {
@@ -105,6 +106,16 @@ export interface Storage {
 
   /** Aborts multipart uploads (or removes temporary files) below `prefix` that were begun before `before`; how many. */
   abortUploads(prefix: string, before: Date): Promise<number>
+
+  /**
+   * How what is stored is kept, looked at by one stored object and by the rules for `prefix`. Writes and deletes nothing. A
+   * question that the service does not know, or these credentials may not ask, is no error: the answer says so.
+   */
+  posture(
+    probe: { key: string; versionId?: string },
+    prefix: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<Posture>
 
   close(): void
 }

@@ -117,6 +117,11 @@ test('the defaults are those that are documented', async () => {
     sizeChangeWarn: 0.2,
     sizeChangeFail: 0.5,
     maxRestoreTestAge: 3_024_000,
+    walLagWarn: 300,
+    walLagFail: 900,
+    tables: [],
+    acceptSource: [],
+    require: [],
     rtoTarget: 3_600,
     rpoTarget: 108_000,
   })
@@ -257,10 +262,11 @@ test('all problems come at once, each with what is accepted and an example', asy
       { input: 'backup' },
     ])
   }
-  const crossed = { storage: 's3://bucket', 'size-change-warn': '60%', mode: 'full' }
+  const crossed = { storage: 's3://bucket', 'size-change-warn': '60%', mode: 'all', 'wal-lag-fail': '1m' }
   expect((await problemsOf(() => readVerifyInputs(source(crossed)))).map(({ input }) => input)).toEqual([
     'mode',
     'size-change-warn',
+    'wal-lag-warn',
   ])
   const twice = { storage: 's3://bucket', assertions: 'a: SELECT true\na: SELECT true\nSELECT 1\nb::text' }
   expect(await problemsOf(() => readRestoreTestInputs(source(twice), CORES))).toMatchObject([
@@ -292,6 +298,58 @@ test('all problems come at once, each with what is accepted and an example', asy
     's3-endpoint',
     'storage-class',
   ])
+})
+
+test('verify can be narrowed, and told what it must know', async () => {
+  const verify = source({
+    storage: 's3://bucket',
+    mode: 'full',
+    'database-url': 'postgresql://backup:hunter22@db/shop',
+    tables: 'orders, "Sales"."Order"\ncrm.*',
+    'storage-quota': '500GiB',
+    'accept-source': '7412345678901234567/shop, 7',
+    require: 'object-lock, schema-drift',
+  })
+  const values = await readVerifyInputs(verify)
+  expect(values).toMatchObject({ mode: 'full', storageQuota: 500 * 2 ** 30, require: ['object-lock', 'schema-drift'] })
+  expect(values.tables.map(({ text }) => text)).toEqual(['orders', '"Sales"."Order"', 'crm.*'])
+  expect(values.acceptSource).toEqual(['7412345678901234567/shop', '7'])
+  expect(verify.masked).toEqual(['postgresql://backup:hunter22@db/shop'])
+  const sliced = await readVerifyInputs(source({ storage: 's3://bucket', mode: 'integrity', slice: '3/7' }))
+  expect(sliced.slice).toEqual({ number: 3, of: 7 })
+
+  const wrong = await problemsOf(() =>
+    readVerifyInputs(
+      source({
+        storage: 's3://bucket',
+        slice: '8/7',
+        tables: 'a.b.c',
+        'accept-source': 'shop',
+        'storage-quota': '5',
+        require: 'signature, schema-drift, objekt-lock',
+      }),
+    ),
+  )
+  expect(wrong.map(({ input, given, problem }) => `${input} ${problem}: ${given}`)).toEqual([
+    'slice is no slice: 8/7',
+    'tables holds what is no name of a table: a.b.c',
+    'slice has no meaning in the mode smoke: undefined',
+    'slice and `tables` exclude each other: undefined',
+    'storage-quota is not a size, or too small: 5',
+    'accept-source names no source of backups: shop',
+    'require names no check of the mode smoke: schema-drift, objekt-lock',
+  ])
+  expect(wrong.at(-1)?.accepted).toMatch(/^manifest, signature, .*object-lock/)
+})
+
+test('only the modes that look at the server need to know where it is', async () => {
+  const needed = (mode: string, values = {}) =>
+    problemsOf(() => readVerifyInputs(source({ storage: 'file:///b', mode, ...values }), { HOME: '/nonexistent' }))
+  for (const mode of ['smoke', 'integrity']) expect(await needed(mode)).toEqual([])
+  for (const mode of ['database', 'full']) {
+    expect((await needed(mode)).map(({ input }) => input)).toEqual(['database-url'])
+    expect(await needed(mode, { 'database-url': 'postgresql://a@b/c' })).toEqual([])
+  }
 })
 
 test('what only a second look finds comes with the rest', async () => {

@@ -1,17 +1,25 @@
 import type { KeyObject } from 'node:crypto'
+import { Readable } from 'node:stream'
 import type { Contents, Head, Manifest } from '../../src/backup-set/documents.ts'
 import { readCatalog } from '../../src/backup-set/find.ts'
+import { setsBefore } from '../../src/backup-set/history.ts'
 import { newSetId } from '../../src/backup-set/layout.ts'
-import { type OpenSet, openSet } from '../../src/backup-set/open-set.ts'
+import type { Slice } from '../../src/backup-set/slices.ts'
+import type { CheckResult } from '../../src/base/findings.ts'
 import { type Clock, memoryLog, systemClock } from '../../src/base/ports.ts'
-import { type CheckContext, type Mode, runChecks } from '../../src/checks/check.ts'
+import { silentMeter } from '../../src/base/progress.ts'
+import { checksOf, type Mode, runChecks } from '../../src/checks/check.ts'
+import type { Limits } from '../../src/checks/context.ts'
+import { factsAbout } from '../../src/checks/facts.ts'
 import { CHECKS } from '../../src/checks/modes.ts'
-import { type Reading, readEverything } from '../../src/checks/reading.ts'
 import { Bundler } from '../../src/dump/bundler.ts'
 import { publishSet } from '../../src/dump/publish.ts'
 import { SetWriter } from '../../src/dump/set-writer.ts'
 import { type FileContent, sealFile } from '../../src/dump/table-files.ts'
+import type { Inventory, TableFacts } from '../../src/postgres/inventory.ts'
+import type { LiveDatabase } from '../../src/postgres/live-database.ts'
 import { SESSION_PINS } from '../../src/postgres/pins.ts'
+import { parseTablePattern } from '../../src/postgres/table-names.ts'
 import { type Toc, type TocEntry, writeToc } from '../../src/postgres/toc.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import type { AgeIdentity } from '../../src/streams/age.ts'
@@ -30,8 +38,13 @@ export interface SetOptions {
   /** How much of the large table's rows there are. */
   share?: number
   segmentBytes?: number
+  /** The text of roles.sql; null: there is none. */
+  roles?: string | null
+  /** Of the manifest, instead of what is usual. */
+  source?: Partial<Manifest['source']>
+  clockSkewSeconds?: number
   /** What a faulty dump would have written. */
-  alter?: (parts: { contents: Contents; toc: Toc }) => unknown
+  alter?: (parts: { contents: Contents; toc: Toc; inventory: Inventory }) => unknown
 }
 
 function entryOf(dumpId: number, tag: string, desc: string, more: Partial<TocEntry>): TocEntry {
@@ -71,9 +84,66 @@ function tocOf(): Toc {
       entryOf(10, 'small', 'TABLE DATA', { copyStmt: copy('small'), fileName: '10.dat' }),
       entryOf(11, 'large', 'TABLE DATA', { copyStmt: copy('large'), fileName: '11.dat' }),
       entryOf(12, '50000', 'BLOBS', { fileName: 'blobs_12.toc' }),
+      entryOf(13, '50000', 'BLOB METADATA', { defn: '50000\n', section: 'pre-data' }),
+      entryOf(14, 'counter', 'SEQUENCE SET', { defn: `SELECT pg_catalog.setval('public.counter', 7, true);\n` }),
     ],
   }
 }
+
+export function tableFacts(oid: number, name: string, more: Partial<TableFacts> = {}): TableFacts {
+  return {
+    oid,
+    schema: 'public',
+    name,
+    identity: `public.${name}`,
+    kind: 'r',
+    persistence: 'p',
+    owner: 'app',
+    filenode: oid,
+    snapshotFilenode: oid,
+    parents: [],
+    isPartition: false,
+    rowSecurity: false,
+    forceRowSecurity: false,
+    approximateRows: 10,
+    bytes: 8_192,
+    populated: true,
+    ...more,
+  }
+}
+
+/** What the catalog of the database told that `buildSet` has dumped. */
+export function inventoryOf(): Inventory {
+  const place = { schema: 'public', name: 'counter', identity: 'public.counter', persistence: 'p' } as const
+  const range = { increment: '1', minimum: '1', maximum: '9999', start: '1', cache: '1', cycle: false }
+  const locale = { localeProvider: 'libc', collate: 'C', ctype: 'C', locale: null, icuRules: null } as const
+  return {
+    serverVersion: '17.12',
+    database: {
+      name: 'shop',
+      owner: 'app',
+      encoding: 'UTF8',
+      ...locale,
+      collationVersion: null,
+      comment: null,
+      acl: [],
+    },
+    tables: [
+      tableFacts(16_010, 'small', { approximateRows: 2 }),
+      tableFacts(16_011, 'large', { approximateRows: 90_000 }),
+    ],
+    sequences: [{ oid: 16_014, ...place, ...range, dataType: 'bigint', lastValue: '7', isCalled: true }],
+    objects: ['small', 'large'].map((name) => ({ kind: 'table', identity: `public.${name}`, facts: { owner: 'app' } })),
+    largeObjects: 1,
+    largeObjectIds: [50_000],
+    extensions: [],
+    databaseSettings: [],
+    roles: ['app', 'Odd "one"'],
+    superuserRoles: [],
+  }
+}
+
+const ROLES = 'CREATE ROLE app;\nALTER ROLE app WITH LOGIN;\nCREATE ROLE "Odd ""one""";\n'
 
 /** Writes and publishes a small set with a table in a bundle, one in segments, and a large object. */
 export async function buildSet(storage: Storage, options: SetOptions): Promise<Head> {
@@ -110,6 +180,7 @@ export async function buildSet(storage: Storage, options: SetOptions): Promise<H
     loadsInto: `public.${name}`,
     fingerprint: fingerprint(index),
   }))
+  const inventory = inventoryOf()
   const contents: Contents = {
     kind: 'pg-lifeboat contents',
     format: 1,
@@ -132,24 +203,27 @@ export async function buildSet(storage: Storage, options: SetOptions): Promise<H
       icuRules: null,
       settings: [],
     },
-    roles: [],
-    inventory: {},
+    roles: inventory.roles,
+    inventory,
   }
   const toc = tocOf()
-  options.alter?.({ contents, toc })
+  options.alter?.({ contents, toc, inventory })
   const tocBytes = (async function* () {
     yield writeToc(toc)
   })()
   await writer.store({ path: 'database/toc.dat', content: tocBytes })
+  const { roles = ROLES } = options
+  if (roles !== null) await writer.store({ path: 'roles.sql', content: Readable.from([Buffer.from(roles)]) })
   const rows = tables.reduce((sum, table) => sum + table.fingerprint.rows, 0)
   const plainBytes = sealed.reduce((sum, { file }) => sum + file.plainBytes, 0)
   const source = {
-    systemIdentifier: null,
+    systemIdentifier: '7412345678901234567',
     database: 'shop',
     serverVersion: '17.12',
     serverMajor: 17,
     standby: false,
     lsn: null,
+    ...options.source,
   }
   const manifest = {
     kind: 'pg-lifeboat manifest' as const,
@@ -162,9 +236,11 @@ export async function buildSet(storage: Storage, options: SetOptions): Promise<H
     tools: { pgDump: '17.12', lifeboat: '0.1.0' },
     sealing: { compression: 'zstd' as const, level: 1, recipients: [...recipients] },
     dumpSeconds: 1,
+    ...(options.clockSkewSeconds !== undefined && { clockSkewSeconds: options.clockSkewSeconds }),
   }
   const { signingKey } = options
-  const publication = { contents, manifest, tables: tables.length, rows, plainBytes }
+  const history = content === 'whole' ? await setsBefore(storage, 'shop', takenAt) : []
+  const publication = { contents, manifest, tables: tables.length, rows, plainBytes, history }
   return publishSet(writer, signingKey === undefined ? publication : { ...publication, signingKey })
 }
 
@@ -175,53 +251,70 @@ export function hoursAgo(hours: number): Date {
   return new Date(NOW.getTime() - hours * 3_600_000)
 }
 
-/** `id: status` of every check of a mode over a set, in their order, and all their findings. */
-export async function check(
-  storage: Storage,
-  head: Head,
-  mode: Mode,
-  options: Partial<
-    Pick<CheckContext, 'identities' | 'verifyKeys' | 'newest' | 'sizeChangeWarn' | 'sizeChangeFail'>
-  > = {},
-): Promise<{ statuses: Record<string, string>; findings: string[]; bytesRead: number | undefined }> {
-  const identities: readonly AgeIdentity[] = options.identities ?? []
-  const verifyKeys = options.verifyKeys ?? []
+export interface CheckOptions extends Partial<Limits> {
+  identities?: readonly AgeIdentity[]
+  verifyKeys?: readonly KeyObject[]
+  newest?: boolean
+  slice?: Slice
+  tables?: readonly string[]
+  live?: LiveDatabase
+}
+
+export interface Checked {
+  /** `id: status`, in the order in which the checks were carried out. */
+  statuses: Record<string, string>
+  summaries: Record<string, string>
+  /** `id severity: message` */
+  findings: string[]
+  results: CheckResult[]
+  bytesRead: number | undefined
+}
+
+/** Carries out the checks of a mode over a set. */
+export async function check(storage: Storage, head: Head, mode: Mode, options: CheckOptions = {}): Promise<Checked> {
+  const { identities = [], verifyKeys = [], newest = true, slice, tables = [], live, ...limits } = options
   const catalog = await readCatalog(storage, 'shop', verifyKeys)
   const { signal } = new AbortController()
-  let opened: Promise<OpenSet> | undefined
-  let reading: Promise<Reading> | undefined
-  const open = () => {
-    opened ??= openSet(storage, head, verifyKeys)
-    return opened
-  }
-  const read = () => {
-    reading ??= open().then((set) => readEverything(set, identities, signal))
-    return reading
-  }
-  const results = await runChecks(CHECKS, mode, {
+  const facts = factsAbout({
     storage,
     catalog,
     head,
-    state: await catalog.evidence.stateOf(head.id),
-    newest: true,
-    maxAge: 30 * 3_600,
-    sizeChangeWarn: 0.2,
-    sizeChangeFail: 0.5,
-    maxRestoreTestAge: 35 * 86_400,
+    identities,
+    verifyKeys,
+    tables: tables.map((text) => parseTablePattern(text)).filter((pattern) => pattern !== undefined),
+    ...(slice && { slice }),
+    progress: (work) => work(silentMeter),
+    ...(live && { live: async () => live }),
+    signal,
+  })
+  const context = { storage, catalog, head, newest, looksAtServer: live !== undefined, ...(slice && { slice }) }
+  const results = await runChecks(checksOf(mode, CHECKS), {
+    ...context,
+    ...LIMITS,
+    ...limits,
     clock,
     log: memoryLog(),
     signal,
-    openSet: open,
-    reading: read,
-    ...options,
-    identities,
-    verifyKeys,
+    ...facts,
   })
   return {
     statuses: Object.fromEntries(results.map(({ id, status }) => [id, status])),
+    summaries: Object.fromEntries(results.map(({ id, summary }) => [id, summary])),
     findings: results.flatMap(({ id, findings }) =>
       findings.map(({ severity, message }) => `${id} ${severity}: ${message}`),
     ),
-    bytesRead: mode === 'integrity' ? (await read().catch(() => undefined))?.bytesRead : undefined,
+    results,
+    bytesRead: mode === 'integrity' ? (await facts.reading().catch(() => undefined))?.bytesRead : undefined,
   }
+}
+
+const LIMITS: Limits = {
+  maxAge: 30 * 3_600,
+  sizeChangeWarn: 0.2,
+  sizeChangeFail: 0.5,
+  maxRestoreTestAge: 35 * 86_400,
+  walLagWarn: 300,
+  walLagFail: 900,
+  acceptSource: [],
+  required: new Set(),
 }

@@ -1,9 +1,12 @@
 import { expect, test } from '@jest/globals'
-import type { Evidence, Head } from '../../src/backup-set/documents.ts'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
+import { type Evidence, type Head, serializeDocument, type Totals } from '../../src/backup-set/documents.ts'
 import { writeEvidence } from '../../src/backup-set/evidence.ts'
+import { layout } from '../../src/backup-set/layout.ts'
+import { measureUsage } from '../../src/backup-set/usage.ts'
 import type { Storage } from '../../src/storage/storage.ts'
-import { evidenceOf, withStorage } from '../backup-set/support.ts'
-import { buildSet, check, hoursAgo } from './set.ts'
+import { evidenceOf, headOf, manifestOf, withStorage } from '../backup-set/support.ts'
+import { buildSet, type CheckOptions, check, hoursAgo, type SetOptions, tableFacts } from './set.ts'
 
 function record(storage: Storage, head: Head, kind: Evidence['test'], verdict: Evidence['verdict'], at: Date) {
   return writeEvidence(storage, evidenceOf(head, kind, verdict, at))
@@ -15,10 +18,21 @@ test('day one is green: nothing that cannot be known yet is asked for', async ()
     expect(statuses).toEqual({
       manifest: 'passed',
       signature: 'not run',
+      'named-tables': 'not run',
       'backup-age': 'passed',
       parts: 'passed',
       'size-change': 'not run',
+      totals: 'not run',
+      source: 'not run',
       'restore-test-age': 'not run',
+      'storage-quota': 'not run',
+      clocks: 'not run',
+      versioning: 'not run',
+      'object-lock': 'not run',
+      'bucket-encryption': 'not run',
+      'public-access': 'not run',
+      lifecycle: 'not run',
+      'free-space': 'passed',
     })
     expect(findings).toEqual([])
   })
@@ -89,5 +103,165 @@ test('a restore test is due 35 days after the first backup, and again 35 days af
     expect(await status()).toBe('failed')
     await record(storage, first, 'restore-test', 'passed', hoursAgo(35 * 24 - 1))
     expect(await status()).toBe('passed')
+  })
+})
+
+/** A set without parts, whose head counts what it is told to. */
+async function storeHead(storage: Storage, takenAt: Date, counts: Partial<Totals>): Promise<Head> {
+  const manifest = manifestOf(takenAt)
+  Object.assign(manifest.totals, counts)
+  const head = headOf(manifest)
+  await storage.put(layout.manifest('shop', manifest.id), serializeDocument(manifest))
+  await storage.put(layout.head('shop', manifest.id), serializeDocument(head))
+  return head
+}
+
+/** The findings of one check of smoke, as `severity: message`. */
+async function found(id: string, storage: Storage, head: Head, options: CheckOptions = {}) {
+  const { statuses, findings } = await check(storage, head, 'smoke', options)
+  return [statuses[id], ...findings.filter((one) => one.startsWith(`${id} `)).map((one) => one.slice(id.length + 1))]
+}
+
+test('tables, rows and large objects are held against the backup before; few of them never fail, none at all does', async () => {
+  await withStorage(async (storage) => {
+    const totals = async (hours: number, change: Partial<Totals>) => {
+      const alter = { tables: 40, rows: 20_000, largeObjects: 0, ...change }
+      return found('totals', storage, await storeHead(storage, hoursAgo(hours), alter))
+    }
+    expect(await totals(99, {})).toEqual(['not run'])
+    expect(await totals(98, { rows: 17_000 })).toEqual(['passed'])
+    expect(await totals(97, { rows: 12_000 })).toEqual([
+      'passed',
+      expect.stringMatching(/^warning: 12,000 rows inst.*−29/),
+    ])
+    expect(await totals(96, { rows: 5_000, tables: 39 })).toEqual([
+      'failed',
+      expect.stringMatching(/^failure: 5,000 rows instead of the 12,000 of .* \(−58\.3 %\)$/),
+    ])
+    expect(await totals(95, { rows: 900_000 })).toEqual(['failed', expect.stringMatching(/^failure: 900,000 rows/)])
+    expect(await totals(94, { rows: 0, tables: 39 })).toEqual(['failed', expect.stringMatching(/^failure: 0 rows/)])
+    expect(await totals(93, { rows: 800, tables: 41 })).toEqual(['passed', expect.stringMatching(/^warning: 800 rows/)])
+    expect(await totals(92, { rows: 800, tables: 3, largeObjects: 5 })).toEqual([
+      'failed',
+      expect.stringMatching(/^failure: 3 tables/),
+      expect.stringMatching(/^warning: 5 large objects instead of the 0 of [^(]*$/),
+    ])
+    expect(await totals(91, { rows: 801, tables: 3, largeObjects: 0 })).toEqual([
+      'failed',
+      expect.stringMatching(/^failure: 0 large objects/),
+    ])
+  })
+})
+
+test('a backup of another database is told of until somebody accepts it by name, not only once', async () => {
+  await withStorage(async (storage) => {
+    const source = (hours: number, systemIdentifier: string | null, database = 'shop') =>
+      buildSet(storage, { takenAt: hoursAgo(hours), source: { systemIdentifier, database } })
+    expect(await found('source', storage, await source(99, '111'))).toEqual(['not run'])
+    expect(await found('source', storage, await source(98, '111'))).toEqual(['passed'])
+    const other = await source(97, '222')
+    const said = /^failure: The backup is of 222\/shop, while .* is of 111\/shop/
+    expect(await found('source', storage, other)).toEqual(['failed', expect.stringMatching(said)])
+    const next = await source(96, '222')
+    expect(await found('source', storage, next)).toEqual(['failed', expect.stringMatching(said)])
+    for (const acceptSource of [['222/shop'], ['1', '222']]) {
+      expect(await found('source', storage, next, { acceptSource })).toEqual(['passed'])
+    }
+    expect((await found('source', storage, next, { acceptSource: ['222/crm'] }))[0]).toBe('failed')
+    expect((await found('source', storage, await source(95, '111', 'crm')))[0]).toBe('failed')
+    expect(await found('source', storage, await source(94, null))).toEqual([
+      'failed',
+      expect.stringMatching(/of unknown\/shop, while .* is of 111\/crm/),
+    ])
+    const { results } = await check(storage, next, 'smoke')
+    expect(results.find(({ id }) => id === 'source')?.findings[0]?.remedy).toContain('`accept-source: 222/shop`')
+  })
+})
+
+test('where the system identifier is not to be had, nobody says that the source is the same', async () => {
+  await withStorage(async (storage) => {
+    const source = { systemIdentifier: null }
+    await buildSet(storage, { takenAt: hoursAgo(9), source })
+    const head = await buildSet(storage, { takenAt: hoursAgo(8), source })
+    expect(await found('source', storage, head)).toEqual(['not run'])
+    expect((await found('source', storage, head, { required: new Set(['source']) }))[0]).toBe('unverified')
+  })
+})
+
+test('clocks that are a minute apart are a warning, and five a failure', async () => {
+  await withStorage(async (storage) => {
+    const clocks = async (clockSkewSeconds: number) =>
+      found('clocks', storage, await buildSet(storage, { takenAt: hoursAgo(1), clockSkewSeconds }))
+    expect(await clocks(-59)).toEqual(['passed'])
+    expect(await clocks(61)).toEqual([
+      'passed',
+      expect.stringMatching(/^warning: .* 1 min 01 s ahead of the runner's at/),
+    ])
+    expect(await clocks(-301)).toEqual(['failed', expect.stringMatching(/^failure: .* 5 min 01 s behind/)])
+  })
+})
+
+test('the storage has a quota where one is given: from 80 % on a warning, from 90 % on a failure', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    const { bytes } = await measureUsage(storage, 'shop')
+    const quota = (share: number) => found('storage-quota', storage, head, { storageQuota: Math.round(bytes / share) })
+    expect(await quota(0.79)).toEqual(['passed'])
+    expect(await quota(0.85)).toEqual(['passed', expect.stringMatching(/^warning: .* 85 % of `storage-quota`$/)])
+    expect(await quota(0.95)).toEqual(['failed', expect.stringMatching(/^failure: .* 95 %/)])
+  })
+})
+
+test('what is required has to be known: what would not have run is unverified, and says why', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    const required = new Set(['signature', 'restore-test-age', 'versioning', 'parts'])
+    const { statuses, findings } = await check(storage, head, 'smoke', { required })
+    expect(statuses).toMatchObject({
+      signature: 'unverified',
+      'restore-test-age': 'unverified',
+      versioning: 'unverified',
+      parts: 'passed',
+      'object-lock': 'not run',
+    })
+    expect(findings).toContain(
+      'signature failure: The check signature is required, and was not carried out: the set is not signed',
+    )
+  })
+})
+
+test('named tables: their rows are told, and only their parts have to be there', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    const { statuses, summaries } = await check(storage, head, 'smoke', { tables: ['SMALL'] })
+    expect([statuses['named-tables'], summaries['named-tables']]).toEqual(['passed', 'public.small: 2 rows'])
+    for await (const { key } of storage.list(layout.set('shop', head.id))) {
+      if (key.includes('/11.dat.')) await storage.delete([{ key }])
+    }
+    expect((await found('parts', storage, head, { tables: ['small'] }))[0]).toBe('passed')
+    expect((await found('parts', storage, head, { tables: ['small', 'large'] }))[0]).toBe('failed')
+    expect((await found('parts', storage, head))[0]).toBe('failed')
+  })
+})
+
+test('named tables of which the backup has no rows fail; those of an encrypted one cannot be looked for', async () => {
+  await withStorage(async (storage) => {
+    const alter: SetOptions['alter'] = ({ contents, inventory }) => {
+      inventory.tables.push(tableFacts(16_020, 'left_out'))
+      contents.excluded.push({ schema: 'public', name: 'left_out', reason: 'not selected' })
+    }
+    const head = await buildSet(storage, { takenAt: hoursAgo(1), alter })
+    expect(await found('named-tables', storage, head, { tables: ['*'] })).toEqual([
+      'failed',
+      'failure: The backup has no rows of public.left_out: not selected',
+    ])
+    const recipients = [await identityToRecipient(await generateIdentity())]
+    const sealed = await buildSet(storage, { takenAt: hoursAgo(1), recipients })
+    const { statuses } = await check(storage, sealed, 'smoke', { tables: ['small'] })
+    expect([statuses['named-tables'], statuses.parts, statuses['backup-age']]).toEqual([
+      'unverified',
+      'not run',
+      'passed',
+    ])
   })
 })

@@ -21,8 +21,8 @@ import {
   isAlertOf,
   recoveryComment,
 } from '../../src/reports/alert-page.ts'
-import type { DumpReport } from '../../src/reports/report.ts'
-import { failedDump, failedVerify, passedDump, sealedVerify } from './examples.ts'
+import type { DumpReport, Report } from '../../src/reports/report.ts'
+import { comparedVerify, failedDump, failedVerify, passedDump, sealedVerify, slicedVerify } from './examples.ts'
 
 const NOON = Date.UTC(2026, 10, 22, 12)
 const HOUR = 3_600_000
@@ -50,6 +50,15 @@ function after(known: KnownAlert | undefined, outcomes: Outcome[], hours: number
   const next: KnownAlert = plan.step === 'close' ? { state: 'closed', closedAt: at, ledger } : { state: 'open', ledger }
   return { plan, known: next }
 }
+
+test('a run that was narrowed neither clears the failure of a whole one, nor is cleared by another share', () => {
+  const keys = (report: Report) => outcomesOf(report).map(({ key }) => key)
+  expect(keys(slicedVerify)).toEqual(['verify/integrity-run/3of7', 'verify/parts/3of7', 'verify/digests/3of7'])
+  expect(keys(comparedVerify)[0]).toBe('verify/database-run/tables')
+  const known = after(undefined, failed('verify/rows', 'verify/rows/3of7'), 0).known
+  const { plan } = after(known, passed('verify/rows/3of7', 'verify/rows/tables'), 1)
+  expect(plan).toMatchObject({ step: 'update', ledger: { checks: [{ key: 'verify/rows' }] } })
+})
 
 test('a report is an outcome a check, and one for the run itself', () => {
   const keys = (outcomes: Outcome[]) => outcomes.map(({ key, status }) => `${key} ${status}`)

@@ -231,6 +231,44 @@ export const sealedVerify: VerifyReport = {
   findings: [],
 }
 
+export const comparedVerify: VerifyReport = {
+  ...failedVerify,
+  verdict: 'passed',
+  mode: 'database',
+  backupAgeSeconds: 10_800,
+  tables: ['orders', '"Sales".*'],
+  server: { version: '17.12', host: 'db.example.org:5432/shop' },
+  limitation: 'Only the named tables were looked at: the state of the backup is what it was.',
+  checks: [
+    check('database-identity', 'The server is the one that the backup is of', '7412345678901234567/shop'),
+    check('schema-drift', 'The schema is that of the backup', '212 objects, 2 changed', {
+      findings: [
+        {
+          severity: 'warning',
+          message: 'The schema has changed since 20261122T021704Z-nightly-k3v9qa: table public.orders (created since)',
+          remedy: 'Take a new dump.',
+        },
+      ],
+      details: {
+        title: 'What changed in the schema (2)',
+        columns: [{ title: 'Kind' }, { title: 'Object', code: true }, { title: 'Change' }],
+        rows: [
+          ['table', 'public.orders', 'created since'],
+          ['column', 'public."Line|Items".price', 'type: integer → bigint, notNull'],
+        ],
+      },
+    }),
+    check('wal-archive', 'The server archives its WAL', 'archive_mode is off', { status: 'not run', seconds: 0 }),
+  ],
+  findings: [],
+}
+
+export const slicedVerify: VerifyReport = {
+  ...sealedVerify,
+  slice: { number: 3, of: 7 },
+  limitation: 'This was slice 3 of 7: what is in the others was not read.',
+}
+
 export const passedRestoreTest: RestoreTestReport = {
   ...BASE,
   kind: 'restore-test',
