@@ -9,7 +9,8 @@ export function connectionUrl(settings: ConnectionSettings, database: string): s
   const own = password ?? hosts.find((host) => host.password !== undefined)?.password
   const login = `${encodeURIComponent(user)}${own === undefined ? '' : `:${encodeURIComponent(own)}`}`
   const places = hosts.map(({ host, port }) => `${writeHost(host)}:${port}`).join(',')
-  return `postgresql://${login}@${places}/${encodeURIComponent(database)}?${parametersOf(settings)}`
+  const parameters = parametersOf(settings)
+  return `postgresql://${login}@${places}/${encodeURIComponent(database)}${parameters === '' ? '' : `?${parameters}`}`
 }
 
 /** Not URLSearchParams: its plus for a space stays a plus in libpq. */
@@ -17,7 +18,8 @@ function parametersOf(settings: ConnectionSettings): string {
   const { hosts, sslmode, sslrootcert, sslcert, sslkey, sslcrl } = settings
   const addresses = hosts.map(({ hostaddr = '' }) => hostaddr)
   const values: Record<string, string | undefined> = {
-    sslmode,
+    // The default, which other libraries than libpq take for something stricter.
+    sslmode: sslmode === 'prefer' ? undefined : sslmode,
     sslrootcert,
     sslcert,
     sslkey,

@@ -10,6 +10,8 @@ export interface CompareOptions {
   definitions?: boolean
 }
 
+const NOT_NULL_CONSTRAINTS = 18
+
 /** Things that are named `<relation>.<name>` and vanish with their relation. */
 const PARTS: readonly string[] = ['column', 'constraint', 'not-null constraint', 'trigger', 'rule', 'policy']
 
@@ -23,10 +25,11 @@ export function compareInventories(
   restored: Pick<Inventory, 'serverVersion' | 'objects'>,
   options: CompareOptions = {},
 ): InventoryDifference[] {
-  const otherMajor = majorOf(source.serverVersion) !== majorOf(restored.serverVersion)
-  const before = index(source.objects)
-  const after = index(restored.objects)
-  const lawful = new Lawful(before, otherMajor)
+  const [major, newMajor] = [majorOf(source.serverVersion), majorOf(restored.serverVersion)]
+  const otherMajor = major !== newMajor
+  const before = index(source.objects, newMajor)
+  const after = index(restored.objects, major)
+  const lawful = new Lawful(before)
   const differences: InventoryDifference[] = []
   for (const [key, object] of before) {
     const counterpart = after.get(key)
@@ -39,12 +42,14 @@ export function compareInventories(
   return withoutParts(differences, new Map([...after, ...before]))
 }
 
-function majorOf(version: string): string {
-  return version.split('.')[0] ?? version
+function majorOf(version: string): number {
+  return Number.parseInt(version, 10)
 }
 
-function index(objects: readonly InventoryObject[]): Map<string, InventoryObject> {
-  return new Map(objects.map((object) => [`${object.kind} ${object.identity}`, object]))
+/** Without what the `other` server, by its major, does not know as objects: NOT NULL is a constraint since 18. */
+function index(objects: readonly InventoryObject[], other: number): Map<string, InventoryObject> {
+  const known = objects.filter(({ kind }) => kind !== 'not-null constraint' || other >= NOT_NULL_CONSTRAINTS)
+  return new Map(known.map((object) => [`${object.kind} ${object.identity}`, object]))
 }
 
 function absent(object: InventoryObject, difference: 'missing' | 'extra', lawful: Lawful): InventoryDifference {

@@ -13,12 +13,10 @@ export interface Change {
 export class Lawful {
   readonly #source: ReadonlyMap<string, InventoryObject>
   readonly #parents: ReadonlyMap<string, readonly string[]>
-  readonly #otherMajor: boolean
 
-  /** `source`: its objects by `kind identity`. `otherMajor`: the copy is on another major version. */
-  constructor(source: ReadonlyMap<string, InventoryObject>, otherMajor: boolean) {
+  /** `source`: its objects by `kind identity`. */
+  constructor(source: ReadonlyMap<string, InventoryObject>) {
     this.#source = source
-    this.#otherMajor = otherMajor
     const inherited = [...source.values()].filter(({ facts }) => Array.isArray(facts.parents))
     this.#parents = new Map(inherited.map(({ identity, facts }) => [identity, facts.parents as string[]]))
   }
@@ -30,8 +28,6 @@ export class Lawful {
       kind === 'subscription' ||
       // pg_dump leaves out an index that a failed CREATE INDEX CONCURRENTLY left behind.
       (kind === 'index' && difference === 'missing' && facts.invalid === true && facts.partitioned !== true) ||
-      // NOT NULL became a constraint with a name in PostgreSQL 18.
-      (kind === 'not-null constraint' && this.#otherMajor) ||
       // Every new database has them; a dump does not tell that the source has dropped them.
       (difference === 'extra' && ['schema public', 'extension plpgsql'].includes(`${kind} ${identity}`))
     )

@@ -139,8 +139,8 @@ function withOptions(settings: ConnectionSettings, more: string): ConnectionSett
 }
 
 /**
- * Drops what a run has made: the database, if it carries the mark, and then the roles that do. Resolves with what is still
- * there, as statements that would drop it.
+ * Drops what a run has made: the database, if it carries the mark, and then roles with the mark of a database that is gone.
+ * Resolves with what is still there, as statements that would drop it.
  */
 export async function dropMade(settings: ConnectionSettings, options: OpenOptions, made: Made): Promise<string[]> {
   const maintenance = await openMaintenance(settings, options)
@@ -169,13 +169,16 @@ async function dropMarked(client: pg.ClientBase, { database, mark }: Made): Prom
   if (rows[0]?.comment === mark) await drop(statement)
   // Whoever was stopped between making it and marking it cannot tell any more whose it is.
   else if (rows[0] !== undefined) kept.push(statement)
-  const roles = await client.query<{ name: string }>(
-    `select rolname as name from pg_roles where shobj_description(oid, 'pg_authid') = $1`,
-    [mark],
-  )
+  const roles = await client.query<{ name: string }>(ABANDONED_ROLES, [MARK])
   for (const { name } of roles.rows) await drop(`DROP ROLE ${escapeIdentifier(name)}`)
   return kept
 }
+
+/** Of this run, and of others that could not drop them because another one used them at the time: their databases are gone. */
+const ABANDONED_ROLES = `
+  select r.rolname as name from pg_roles r, shobj_description(r.oid, 'pg_authid') as mark
+  where starts_with(mark, $1)
+    and not exists (select from pg_database d where shobj_description(d.oid, 'pg_database') = mark)`
 
 /** `shop_restore_test_k3v9qa2m`, and a comment that says what it is. */
 function nameMade(database: string, now: Date): Made {

@@ -14,7 +14,7 @@ export interface Leak {
 }
 
 /** Inputs and variables whose values are secret. */
-const SECRET_INPUTS = ['database-url', 'identity', 'signing-key', 'github-token', 'heartbeat-url']
+const SECRET_INPUTS = ['database-url', 'target-url', 'identity', 'signing-key', 'github-token', 'heartbeat-url']
 const SECRET_VARIABLES = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'PGPASSWORD']
 /** Shorter texts stand in a log by chance. */
 const SHORTEST = 6

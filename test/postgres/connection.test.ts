@@ -5,11 +5,13 @@ import { afterAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { LifeboatError } from '../../src/base/errors.ts'
 import {
+  type ConnectionSettings,
   connectionSecrets,
   describeConnection,
   type ParseOptions,
   parseConnection,
 } from '../../src/postgres/connection.ts'
+import { connectionUrl } from '../../src/postgres/connection-url.ts'
 import { passfileLine, readPassfile } from '../../src/postgres/passfile.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lifeboat-connection-'))
@@ -252,5 +254,29 @@ test('the secrets of a connection are its URL and every form of its password', (
   const url = 'postgres://u:p%40ss!@h/d'
   expect(connectionSecrets(parse(url), ` ${url}\n`)).toEqual(
     expect.arrayContaining([url, ` ${url}\n`, 'p@ss!', 'p%40ss!', 'p%40ss%21']),
+  )
+})
+
+test('the URL of another database of the server leads there in the same way', () => {
+  const name = fc.string({ minLength: 1, maxLength: 8, unit: 'grapheme' }).filter((text) => !text.includes('\0'))
+  const host = fc.constantFrom('db.example.org', '10.0.0.7', 'fe80::1', '/var/run/my pg')
+  const hosts = fc.array(fc.record({ host, port: fc.integer({ min: 1, max: 65_535 }) }), { minLength: 1, maxLength: 3 })
+  const tls = fc.constantFrom(
+    { sslmode: 'prefer' },
+    { sslmode: 'require' },
+    { sslmode: 'verify-full', sslrootcert: '/tmp/a b.pem' },
+  )
+  fc.assert(
+    fc.property(name, name, name, hosts, tls, (user, password, database, places, parameters) => {
+      const settings = {
+        ...parseConnection('postgresql://h/d', {}),
+        ...parameters,
+        user,
+        password,
+        hosts: places,
+      } as ConnectionSettings
+      const parsed = parseConnection(connectionUrl(settings, database), {})
+      expect(parsed).toEqual({ ...settings, database })
+    }),
   )
 })
