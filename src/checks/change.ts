@@ -1,7 +1,11 @@
 import type { Finding } from '../base/findings.ts'
+import type { CheckOutcome } from './check.ts'
 import type { Limits } from './context.ts'
 
 type Bands = Pick<Limits, 'sizeChangeWarn' | 'sizeChangeFail'>
+
+/** Of a run that was narrowed to named tables. */
+export const ABOUT_ALL_TABLES: CheckOutcome = { status: 'not run', summary: 'it is about all tables', findings: [] }
 
 /** The change from `before` to `now` as a fraction; what came from nothing has changed by all of it. */
 export function changeBetween(before: number, now: number): number {

@@ -1,5 +1,5 @@
 import { formatBytes } from '../base/units.ts'
-import { changeBetween, formatChange, severityOf } from './change.ts'
+import { ABOUT_ALL_TABLES, changeBetween, formatChange, severityOf } from './change.ts'
 import type { Check } from './check.ts'
 
 export const sizeChangeCheck: Check = {
@@ -7,6 +7,7 @@ export const sizeChangeCheck: Check = {
   title: 'The size is near that of the backup before',
   modes: ['smoke'],
   async run(context) {
+    if (await context.named()) return ABOUT_ALL_TABLES
     const previous = await context.previous()
     const size = context.head.totals.plainBytes
     if (!previous) return { status: 'not run', summary: `${formatBytes(size)}, and no backup before it`, findings: [] }

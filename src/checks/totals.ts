@@ -1,6 +1,6 @@
 import type { Finding } from '../base/findings.ts'
 import { formatCount } from '../base/units.ts'
-import { changeBetween, formatChange, severityOf } from './change.ts'
+import { ABOUT_ALL_TABLES, changeBetween, formatChange, severityOf } from './change.ts'
 import type { Check } from './check.ts'
 
 interface Counted {
@@ -21,6 +21,7 @@ export const totalsCheck: Check = {
   title: 'Tables, rows and large objects are about as many as before',
   modes: ['smoke'],
   async run(context) {
+    if (await context.named()) return ABOUT_ALL_TABLES
     const { totals } = context.head
     const summary = `${formatCount(totals.tables)} tables, ${formatCount(totals.rows)} rows, ${formatCount(totals.largeObjects)} large objects`
     const previous = await context.previous()

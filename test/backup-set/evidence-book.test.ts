@@ -214,3 +214,25 @@ test('the book and the names agree where all of it counts', async () => {
     }
   })
 })
+
+test('with keys each slice has to be signed, and to be the slice that its name says', async () => {
+  await withStorage(async (storage) => {
+    const head = await storeSet(storage, hoursAgo(30))
+    const slice = (number: number, hours: number): Evidence => ({
+      ...evidenceOf(head, 'integrity', 'passed', hoursAgo(hours)),
+      slice: { number, of: 3 },
+    })
+    const state = async () => (await readCatalog(storage, 'shop', KEYS)).evidence.stateOf(head.id)
+    await writeEvidence(storage, slice(1, 20), privateKey)
+    await writeEvidence(storage, slice(2, 19), privateKey)
+    await writeEvidence(storage, slice(3, 18), stranger)
+    expect(await state()).toBe('written')
+    const second = await writeEvidence(storage, slice(2, 17), privateKey)
+    await move(storage, second.key, second.key.replace('2of3', '3of3'))
+    const book = (await readCatalog(storage, 'shop', KEYS)).evidence
+    expect(await book.stateOf(head.id)).toBe('written')
+    expect(codesOf(book.findings()).join('\n')).toMatch(/does not count: it says that it is of .*\(slice 2 of 3\)/)
+    await writeEvidence(storage, slice(3, 16), privateKey)
+    expect(await state()).toBe('intact')
+  })
+})

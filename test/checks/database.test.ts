@@ -228,6 +228,8 @@ test('what the role cannot read, and rows without a match', async () => {
     'failed',
     'failure: The next dump by this role would stop: table public.secret needs SELECT',
   ])
+  const named = await verify(liveOf({ unreadable }), {}, { tables: ['small'] })
+  expect(of('readable', named)).toEqual(['passed'])
   const key = { name: 'fk', table: 'public.a', references: 'public.b' }
   const foreignKeys = [
     { ...key, unproven: 'NOT VALID', unmatched: 1 },

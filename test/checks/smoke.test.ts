@@ -240,6 +240,7 @@ test('named tables: their rows are told, and only their parts have to be there',
     }
     expect((await found('parts', storage, head, { tables: ['small'] }))[0]).toBe('passed')
     expect((await found('parts', storage, head, { tables: ['small', 'large'] }))[0]).toBe('failed')
+    expect(summaries).toMatchObject({ 'size-change': 'it is about all tables', totals: 'it is about all tables' })
     expect((await found('parts', storage, head))[0]).toBe('failed')
   })
 })

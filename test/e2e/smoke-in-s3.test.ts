@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { type Evidence, type Head, type Manifest, serializeDocument } from '../../src/backup-set/documents.ts'
+import { type Head, serializeDocument } from '../../src/backup-set/documents.ts'
 import { writeEvidence } from '../../src/backup-set/evidence.ts'
 import { layout, newSetId } from '../../src/backup-set/layout.ts'
 import { mapConcurrently } from '../../src/base/concurrently.ts'
@@ -14,10 +13,11 @@ const lab = new Lab()
 const stops: (() => Promise<void>)[] = []
 let storage: TestStorage
 let head: Head
+let url: string
 
 beforeAll(async () => {
   const server = await lab.server(availableMajors()[0] ?? 0)
-  const url = await server.createDatabase('app')
+  url = await server.createDatabase('app')
   await server.psql('app', 'create table one as select generate_series(1, 1000) as id')
   storage = await lab.storage('s3')
   const dump = await lab.run('action-dump', storage, { 'database-url': url })
@@ -86,44 +86,38 @@ test('day one, keys that may only read and list, a service that knows no such qu
   expect(demanded.outputs).toMatchObject({ verdict: 'failed', 'checks-failed': '1' })
 })
 
-/** As many sets as that, each older than the one before: what a reader of heads and names can tell of them. */
+/** Heads of so many older sets: all that a reader of names, and of the newest set, has to do with them. */
 async function addOlderSets(count: number): Promise<void> {
-  const manifest = await storage.json<Manifest>(layout.manifest('app', head.id))
-  const ages = Array.from({ length: count }, (_, index) => index + 1)
-  await mapConcurrently(ages, 16, async (days) => {
-    const takenAt = new Date(new Date(head.takenAt).getTime() - days * 86_400_000)
+  const days = Array.from({ length: count }, (_, index) => index + 1)
+  await mapConcurrently(days, 16, async (ago) => {
+    const takenAt = new Date(new Date(head.takenAt).getTime() - ago * 86_400_000)
     const id = newSetId(takenAt, 'nightly')
-    const own = { id, takenAt: takenAt.toISOString() }
-    const bytes = serializeDocument({ ...manifest, ...own })
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
-    const older: Head = { ...head, ...own, manifest: { bytes: bytes.length, sha256 } }
-    await storage.storage.put(layout.manifest('app', id), bytes)
+    const older: Head = { ...head, id, takenAt: takenAt.toISOString() }
     await storage.storage.put(layout.head('app', id), serializeDocument(older))
-    await writeEvidence(storage.storage, evidenceOf(older))
   })
 }
 
-function evidenceOf({ database, id, takenAt: at, manifest }: Head): Evidence {
-  const what = { kind: 'pg-lifeboat evidence', format: 1, test: 'restore-test', verdict: 'passed' } as const
-  return { ...what, database, id, at, seconds: 1, manifestSha256: manifest.sha256, checks: [] }
-}
-
 test('400 sets: less than 3 s, and fewer than 12 requests, with everything that it looks at by itself', async () => {
-  await addOlderSets(399)
+  await addOlderSets(398)
+  const rehearsed = { test: 'restore-test', verdict: 'passed', rtoSeconds: 60 } as const
+  const { database, id, manifest } = head
+  const what = { kind: 'pg-lifeboat evidence', format: 1, database, id, seconds: 60 } as const
+  const found = { at: new Date().toISOString(), manifestSha256: manifest.sha256, checks: [] }
+  await writeEvidence(storage.storage, { ...what, ...rehearsed, ...found })
+  expectExit(await lab.run('action-dump', storage, { 'database-url': url, retention: 'off' }), 0)
   const counting = await behind(() => undefined)
   let fastest = Number.POSITIVE_INFINITY
+  // The work takes a fraction of that; a machine that has others to serve gets another chance.
   for (let run = 0; run < 3 && fastest >= 3; run += 1) {
     counting.seen.splice(0)
     const { report } = await smoke(counting)
-    expect(idsOf(report, 'passed')).toEqual(
-      expect.arrayContaining(['parts', 'size-change', 'totals', 'source', 'lifecycle']),
-    )
+    const all = ['parts', 'size-change', 'totals', 'source', 'restore-test-age', 'public-access', 'lifecycle']
+    expect(idsOf(report, 'passed')).toEqual(expect.arrayContaining(all))
     expect(report.checks.find(({ id }) => id === 'storage-quota')?.summary).toContain('400 backups')
+    expect(report.lossBudget).toMatchObject({ backups: 400, rehearsal: { rtoSeconds: 60 } })
     fastest = Math.min(fastest, report.seconds)
   }
-  console.log(
-    counting.seen.map(({ method, path }) => `${method} ${path}`),
-    fastest,
-  )
   expect(fastest).toBeLessThan(3)
+  const asked = counting.seen.map(({ method, path }) => `${method} ${path}`)
+  expect({ asked, few: asked.length < 12 }).toEqual({ asked, few: true })
 })
