@@ -47828,6 +47828,81 @@ async function withLocks(error, snapshot) {
 
 // EXTERNAL MODULE: ./src/dump/preflight.ts + 2 modules
 var preflight = __nccwpck_require__(2381);
+// EXTERNAL MODULE: ./node_modules/pg/esm/index.mjs
+var esm = __nccwpck_require__(3849);
+;// CONCATENATED MODULE: ./src/postgres/setting-values.ts
+
+/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
+const LISTS = new Set([
+    'local_preload_libraries',
+    'search_path',
+    'session_preload_libraries',
+    'shared_preload_libraries',
+    'temp_tablespaces',
+    'unix_socket_directories',
+]);
+/**
+ * What follows `SET name TO` in an ALTER DATABASE or ALTER ROLE, for a value as `pg_db_role_setting` has it. Quoted as a
+ * whole, a list of names would become one name.
+ */
+function settingLiterals(name, value) {
+    const values = LISTS.has(name.toLowerCase()) ? splitNames(value) : [value];
+    return values.map((item) => esm/* default.escapeLiteral */.Ay.escapeLiteral(item)).join(', ');
+}
+/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
+function splitNames(list) {
+    const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) => quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'));
+    return names.length === 0 ? [''] : names;
+}
+
+;// CONCATENATED MODULE: ./src/dump/prepare-archive.ts
+
+
+
+
+/**
+ * An archive of its own that makes the roles that the schema names (NOLOGIN, without a password) and sets the database's
+ * settings: `pg_restore` restores neither from a dump of one database, and RESTORE.md has nothing but pg_restore.
+ * `schemas`: those that the archive of a partial set takes for granted.
+ */
+function buildPrepareArchive(contents, schemas = []) {
+    const superusers = new Set(contents.inventory.superuserRoles);
+    const roles = contents.roles.map((role) => ({ tag: role, sql: createRole(role, superusers.has(role)) }));
+    const settings = contents.databaseFacts.settings.map((setting) => ({ tag: setting.name, sql: applySetting(setting) }));
+    const made = schemas.map((name) => ({ tag: name, sql: `create schema if not exists ${esm/* default.escapeIdentifier */.Ay.escapeIdentifier(name)}` }));
+    return buildArchiveToc({ statements: [...roles, ...made, ...settings] });
+}
+/** The schemas of what an archive makes that it does not make itself: `pg_dump --table` leaves them out. */
+function schemasTakenForGranted(toc) {
+    const text = archiveText(toc);
+    const made = toc.entries.filter(({ desc }) => desc === 'SCHEMA').map(({ tag }) => text(tag));
+    const used = toc.entries.flatMap(({ section, namespace }) => section === 'pre-data' && namespace !== null ? [text(namespace)] : []);
+    return [...new Set(used)].filter((name) => name !== '' && name !== 'public' && !made.includes(name)).sort();
+}
+/** What only superusers may own (event triggers, for one) cannot be given to a role that is none. */
+function createRole(role, isSuperuser) {
+    const name = esm/* default.escapeLiteral */.Ay.escapeLiteral(role);
+    const mayMakeSuperusers = '(select rolsuper from pg_catalog.pg_roles where rolname = current_user)';
+    const attributes = isSuperuser
+        ? `case when ${mayMakeSuperusers} then 'nologin superuser' else 'nologin' end`
+        : "'nologin'";
+    return perform(`if not exists (select from pg_catalog.pg_roles where rolname = ${name}) then execute pg_catalog.format('create role %I ', ${name}) || ${attributes}; end if;`);
+}
+function applySetting({ role, name, value }) {
+    const database = 'pg_catalog.current_database()';
+    const subject = role === null
+        ? `pg_catalog.format('alter database %I set %I to ', ${database}, ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`
+        : `pg_catalog.format('alter role %I in database %I set %I to ', ${esm/* default.escapeLiteral */.Ay.escapeLiteral(role)}, ${database}, ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`;
+    return perform(`execute ${subject} || ${esm/* default.escapeLiteral */.Ay.escapeLiteral(settingLiterals(name, value))};`);
+}
+function perform(statement) {
+    // A tag that cannot be in the text ends it.
+    let tag = '$do$';
+    while (statement.includes(tag))
+        tag = `$do${tag.length}$`;
+    return `do ${tag} begin ${statement} end ${tag};\n`;
+}
+
 // EXTERNAL MODULE: ./src/backup-set/documents.ts
 var documents = __nccwpck_require__(2741);
 // EXTERNAL MODULE: ./src/backup-set/open-set.ts
@@ -47849,13 +47924,12 @@ function renderRestoreGuide(facts) {
     return `# Restoring ${facts.database} as of ${facts.takenAt}
 
 This folder is the backup set \`${facts.id}\`: ${(0,units/* formatCount */.B4)(facts.tables)} tables, ${(0,units/* formatCount */.B4)(facts.rows)} rows, ${(0,units/* formatBytes */.z3)(facts.storedBytes)} stored.
-It needs \`zstd\`, \`tar\`${age} and the \`pg_restore\` of PostgreSQL ${facts.serverMajor} or newer, and nothing else.
+${partialAdvice(facts)}It needs \`zstd\`, \`tar\`${age} and the \`pg_restore\` of PostgreSQL ${facts.serverMajor} or newer, and nothing else.
 ${signatureAdvice(facts.signed)}
 1. Download the whole folder, and go into it.
-2. Make an empty database on a server of PostgreSQL ${facts.serverMajor}, as a superuser or as the role that shall own everything:
-   \`${createDatabase(facts)}\`
+2. ${whereTo(facts)}
 3. Set:
-   - \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\` (or \`PGPASSFILE\`) and \`PGDATABASE\`: the empty database${identity.replace('\n', '\n   ')}
+   - \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\` (or \`PGPASSFILE\`) and \`PGDATABASE\`: that database${identity.replace('\n', '\n   ')}
    - \`TMPDIR\`, if \`/tmp\` has less than ${(0,units/* formatBytes */.z3)(Math.ceil(facts.plainBytes * 1.1))} free
 4. Run this, as it stands:
 
@@ -47863,11 +47937,44 @@ ${signatureAdvice(facts.signed)}
 ${script(facts)}
 \`\`\`
 
-It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages\`.
+It ends with exit code 0 if and only if everything was restored. Afterwards: ${afterwards(facts)}
 Roles come back without passwords and without LOGIN: give them back with \`ALTER ROLE … LOGIN PASSWORD …\`. What else the
 roles were allowed to do is in \`roles.sql\`. A setting of the database that this server does not take is named, and the
 rest is restored nevertheless.
 `;
+}
+const HELD = {
+    all: 'tables with their rows',
+    schema: 'the schema, and no rows',
+    data: 'rows, large objects and the values of sequences, and no schema',
+};
+/** Somebody in a hurry must not take a part for the whole. */
+function partialAdvice({ holds, isFiltered }) {
+    if (holds === 'all' && !isFiltered)
+        return '';
+    const left = isFiltered ? ' Tables, or the rows of some, were left out when it was dumped.' : '';
+    const lacking = isFiltered && holds !== 'data'
+        ? `
+What its tables depend on may be missing in it: types, functions, extensions, the tables and rows that foreign keys lead to
+(missing schemas are made below). Make it in the new database before step 4; else pg_restore names what it could not make, goes on with
+the rest, and the script ends with an error.`
+        : '';
+    return `
+**The set is partial: it holds ${HELD[holds]}, and cannot bring the database back by itself.**${left}${lacking}
+
+`;
+}
+function whereTo(facts) {
+    if (facts.holds !== 'data') {
+        return `Make an empty database on a server of PostgreSQL ${facts.serverMajor}, as a superuser or as the role that shall own everything:
+   \`${createDatabase(facts)}\``;
+    }
+    return `Take a database that has the schema of that time and no rows, for instance one that was restored from a set made with
+   \`content: schema\`, and connect as a superuser: triggers and foreign keys are switched off while rows are loaded.`;
+}
+function afterwards({ holds }) {
+    const analyze = '`vacuumdb --analyze-in-stages`.';
+    return holds === 'data' ? `${analyze} Materialized views are as they were: \`REFRESH MATERIALIZED VIEW …\`.` : analyze;
 }
 function signatureAdvice(signed) {
     if (!signed)
@@ -47899,10 +48006,11 @@ function script(facts) {
     const settings = [...facts.pins, ['role', 'none']];
     const options = settings.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ');
     const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : '';
+    const data = facts.holds === 'data' ? ' --data-only --disable-triggers' : '';
     return `set -eu
 umask 077
 export LC_ALL=C
-: "\${PGDATABASE:?set it to the name of the empty database}"
+: "\${PGDATABASE:?set it to the name of the database}"
 ${ask}work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -47938,78 +48046,13 @@ connection='connect_timeout=30'
 unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
 refused=0
 pg_restore --no-owner --dbname="$connection" "$work/prepare" || refused=$?
-pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$connection" "$work/dump"
+pg_restore --no-tablespaces --no-security-labels${statistics}${data} --jobs=2 --dbname="$connection" "$work/dump"
 [ "$refused" -eq 0 ] || { echo "restored, except for the roles and settings that are named above" >&2; exit 1; }
 echo "restored ${facts.id} into $PGDATABASE"`;
 }
 
 // EXTERNAL MODULE: ./src/backup-set/signature.ts
 var backup_set_signature = __nccwpck_require__(425);
-// EXTERNAL MODULE: ./node_modules/pg/esm/index.mjs
-var esm = __nccwpck_require__(3849);
-;// CONCATENATED MODULE: ./src/postgres/setting-values.ts
-
-/** Settings whose value is a list of names, of which each is quoted by itself (variable_is_guc_list_quote in pg_dump). */
-const LISTS = new Set([
-    'local_preload_libraries',
-    'search_path',
-    'session_preload_libraries',
-    'shared_preload_libraries',
-    'temp_tablespaces',
-    'unix_socket_directories',
-]);
-/**
- * What follows `SET name TO` in an ALTER DATABASE or ALTER ROLE, for a value as `pg_db_role_setting` has it. Quoted as a
- * whole, a list of names would become one name.
- */
-function settingLiterals(name, value) {
-    const values = LISTS.has(name.toLowerCase()) ? splitNames(value) : [value];
-    return values.map((item) => esm/* default.escapeLiteral */.Ay.escapeLiteral(item)).join(', ');
-}
-/** The names of a list such as `"$user", public`, unquoted; one empty name for an empty list. */
-function splitNames(list) {
-    const names = [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)].map(([, quoted, bare]) => quoted === undefined ? (bare ?? '').trim() : quoted.replaceAll('""', '"'));
-    return names.length === 0 ? [''] : names;
-}
-
-;// CONCATENATED MODULE: ./src/dump/prepare-archive.ts
-
-
-
-/**
- * An archive of its own that makes the roles that the schema names (NOLOGIN, without a password) and sets the database's
- * settings: `pg_restore` restores neither from a dump of one database, and RESTORE.md has nothing but pg_restore.
- */
-function buildPrepareArchive(contents) {
-    const superusers = new Set(contents.inventory.superuserRoles);
-    const roles = contents.roles.map((role) => ({ tag: role, sql: createRole(role, superusers.has(role)) }));
-    const settings = contents.databaseFacts.settings.map((setting) => ({ tag: setting.name, sql: applySetting(setting) }));
-    return buildArchiveToc({ statements: [...roles, ...settings] });
-}
-/** What only superusers may own (event triggers, for one) cannot be given to a role that is none. */
-function createRole(role, isSuperuser) {
-    const name = esm/* default.escapeLiteral */.Ay.escapeLiteral(role);
-    const mayMakeSuperusers = '(select rolsuper from pg_catalog.pg_roles where rolname = current_user)';
-    const attributes = isSuperuser
-        ? `case when ${mayMakeSuperusers} then 'nologin superuser' else 'nologin' end`
-        : "'nologin'";
-    return perform(`if not exists (select from pg_catalog.pg_roles where rolname = ${name}) then execute pg_catalog.format('create role %I ', ${name}) || ${attributes}; end if;`);
-}
-function applySetting({ role, name, value }) {
-    const database = 'pg_catalog.current_database()';
-    const subject = role === null
-        ? `pg_catalog.format('alter database %I set %I to ', ${database}, ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`
-        : `pg_catalog.format('alter role %I in database %I set %I to ', ${esm/* default.escapeLiteral */.Ay.escapeLiteral(role)}, ${database}, ${esm/* default.escapeLiteral */.Ay.escapeLiteral(name)})`;
-    return perform(`execute ${subject} || ${esm/* default.escapeLiteral */.Ay.escapeLiteral(settingLiterals(name, value))};`);
-}
-function perform(statement) {
-    // A tag that cannot be in the text ends it.
-    let tag = '$do$';
-    while (statement.includes(tag))
-        tag = `$do${tag.length}$`;
-    return `do ${tag} begin ${statement} end ${tag};\n`;
-}
-
 // EXTERNAL MODULE: ./src/streams/seal.ts + 4 modules
 var seal = __nccwpck_require__(1352);
 ;// CONCATENATED MODULE: ./src/dump/set-writer.ts
@@ -48081,7 +48124,10 @@ function versionOf(stored) {
 async function publishSet(writer, publication) {
     const { contents, signingKey, history = [] } = publication;
     await writer.store({ path: open_set/* CONTENTS_NAME */.Zx, content: publish_single((0,documents/* serializeDocument */.wt)(contents)) });
-    await writer.store({ path: PREPARE_NAME, content: publish_single(buildPrepareArchive(contents)) });
+    await writer.store({
+        path: PREPARE_NAME,
+        content: publish_single(buildPrepareArchive(contents, publication.partial?.schemas)),
+    });
     await writer.storePlain(RESTORE_GUIDE_NAME, Buffer.from(guideFor(writer, publication)));
     const manifest = {
         ...publication.manifest,
@@ -48134,6 +48180,8 @@ function guideFor(writer, publication) {
         database: manifest.database,
         id: manifest.id,
         takenAt: manifest.takenAt,
+        isFiltered: manifest.content === 'filtered',
+        holds: publication.partial?.holds ?? 'all',
         serverMajor: manifest.source.serverMajor,
         encrypted: manifest.sealing.recipients.length > 0,
         signed: signingKey !== undefined,
@@ -48637,6 +48685,7 @@ function hiddenFindings(database, ids) {
 
 
 
+
 /**
  * Dumps a database into a new backup set. Whatever fails, fails before the head is written: then there is no new set, and
  * nothing that was there before is touched. Gives way to a migration that wants a table, once. Errors: LifeboatError,
@@ -48697,7 +48746,9 @@ async function dumpSnapshot(options, snapshot, began) {
         const manifest = manifestOf(options, id, snapshot, (clock.now().getTime() - began) / 1_000, lockUntil);
         const { rows } = addFingerprints(...dumped.tables.map(({ fingerprint }) => fingerprint));
         const { signingKey } = options;
-        const facts = { contents, manifest, tables: dumped.tables.length, rows, plainBytes: dumped.plainBytes, history };
+        const { tables, plainBytes } = dumped;
+        const totals = { tables: tables.length, rows, plainBytes };
+        const facts = { contents, manifest, ...totals, history, ...partialOf(options, dumped) };
         // Past this point a lost snapshot no longer matters: only the caller's own signal ends it.
         options.signal.throwIfAborted();
         return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey });
@@ -48801,6 +48852,13 @@ function manifestOf(options, id, { takenAt, inventory, systemIdentifier, standby
         clockSkewSeconds,
         ...(lockUntil === undefined ? {} : { lockUntil: lockUntil.toISOString() }),
     };
+}
+/** What whoever restores a partial set by hand has to know. */
+function partialOf({ selection }, { toc }) {
+    const { content: holds } = selection;
+    if (setContent(selection) === 'whole')
+        return {};
+    return { partial: { holds, schemas: holds === 'data' ? [] : schemasTakenForGranted(toc) } };
 }
 /** Whether the set is whole, or what makes it partial. */
 function setContent({ content, tables, excludeTables, excludeTableData }) {

@@ -51817,7 +51817,7 @@ function tellsInability(message) {
 }
 /** Error `scratch-server-failed`: nothing can be said of the set. */
 function scratchServerFailed(message, cause) {
-    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('scratch-server-failed', `The scratch server could not go on: ${message}`, 'Look at disk space and memory of the machine that runs this test (the scratch server lies in RUNNER_TEMP), and run it again.', { cause });
+    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('scratch-server-failed', `The server restored into could not go on: ${message}`, 'Look at disk space and memory of its machine (a scratch server is on the one that runs this test, in RUNNER_TEMP), and run the test again.', { cause });
 }
 
 

@@ -9,6 +9,10 @@ export interface RestoreGuideFacts {
   database: string
   id: string
   takenAt: string
+  /** Whether tables, or their rows, were left out. */
+  isFiltered: boolean
+  /** Of the tables that it has: everything, their schema, or their rows. */
+  holds: 'all' | 'schema' | 'data'
   serverMajor: number
   encrypted: boolean
   signed: boolean
@@ -40,13 +44,12 @@ export function renderRestoreGuide(facts: RestoreGuideFacts): string {
   return `# Restoring ${facts.database} as of ${facts.takenAt}
 
 This folder is the backup set \`${facts.id}\`: ${formatCount(facts.tables)} tables, ${formatCount(facts.rows)} rows, ${formatBytes(facts.storedBytes)} stored.
-It needs \`zstd\`, \`tar\`${age} and the \`pg_restore\` of PostgreSQL ${facts.serverMajor} or newer, and nothing else.
+${partialAdvice(facts)}It needs \`zstd\`, \`tar\`${age} and the \`pg_restore\` of PostgreSQL ${facts.serverMajor} or newer, and nothing else.
 ${signatureAdvice(facts.signed)}
 1. Download the whole folder, and go into it.
-2. Make an empty database on a server of PostgreSQL ${facts.serverMajor}, as a superuser or as the role that shall own everything:
-   \`${createDatabase(facts)}\`
+2. ${whereTo(facts)}
 3. Set:
-   - \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\` (or \`PGPASSFILE\`) and \`PGDATABASE\`: the empty database${identity.replace('\n', '\n   ')}
+   - \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\` (or \`PGPASSFILE\`) and \`PGDATABASE\`: that database${identity.replace('\n', '\n   ')}
    - \`TMPDIR\`, if \`/tmp\` has less than ${formatBytes(Math.ceil(facts.plainBytes * 1.1))} free
 4. Run this, as it stands:
 
@@ -54,11 +57,48 @@ ${signatureAdvice(facts.signed)}
 ${script(facts)}
 \`\`\`
 
-It ends with exit code 0 if and only if everything was restored. Afterwards: \`vacuumdb --analyze-in-stages\`.
+It ends with exit code 0 if and only if everything was restored. Afterwards: ${afterwards(facts)}
 Roles come back without passwords and without LOGIN: give them back with \`ALTER ROLE … LOGIN PASSWORD …\`. What else the
 roles were allowed to do is in \`roles.sql\`. A setting of the database that this server does not take is named, and the
 rest is restored nevertheless.
 `
+}
+
+const HELD = {
+  all: 'tables with their rows',
+  schema: 'the schema, and no rows',
+  data: 'rows, large objects and the values of sequences, and no schema',
+} as const
+
+/** Somebody in a hurry must not take a part for the whole. */
+function partialAdvice({ holds, isFiltered }: RestoreGuideFacts): string {
+  if (holds === 'all' && !isFiltered) return ''
+  const left = isFiltered ? ' Tables, or the rows of some, were left out when it was dumped.' : ''
+  const lacking =
+    isFiltered && holds !== 'data'
+      ? `
+What its tables depend on may be missing in it: types, functions, extensions, the tables and rows that foreign keys lead to
+(missing schemas are made below). Make it in the new database before step 4; else pg_restore names what it could not make, goes on with
+the rest, and the script ends with an error.`
+      : ''
+  return `
+**The set is partial: it holds ${HELD[holds]}, and cannot bring the database back by itself.**${left}${lacking}
+
+`
+}
+
+function whereTo(facts: RestoreGuideFacts): string {
+  if (facts.holds !== 'data') {
+    return `Make an empty database on a server of PostgreSQL ${facts.serverMajor}, as a superuser or as the role that shall own everything:
+   \`${createDatabase(facts)}\``
+  }
+  return `Take a database that has the schema of that time and no rows, for instance one that was restored from a set made with
+   \`content: schema\`, and connect as a superuser: triggers and foreign keys are switched off while rows are loaded.`
+}
+
+function afterwards({ holds }: RestoreGuideFacts): string {
+  const analyze = '`vacuumdb --analyze-in-stages`.'
+  return holds === 'data' ? `${analyze} Materialized views are as they were: \`REFRESH MATERIALIZED VIEW …\`.` : analyze
 }
 
 function signatureAdvice(signed: boolean): string {
@@ -89,10 +129,11 @@ function script(facts: RestoreGuideFacts): string {
   const settings = [...facts.pins, ['role', 'none'] as const]
   const options = settings.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ')
   const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : ''
+  const data = facts.holds === 'data' ? ' --data-only --disable-triggers' : ''
   return `set -eu
 umask 077
 export LC_ALL=C
-: "\${PGDATABASE:?set it to the name of the empty database}"
+: "\${PGDATABASE:?set it to the name of the database}"
 ${ask}work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -128,7 +169,7 @@ connection='connect_timeout=30'
 unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
 refused=0
 pg_restore --no-owner --dbname="$connection" "$work/prepare" || refused=$?
-pg_restore --no-tablespaces --no-security-labels${statistics} --jobs=2 --dbname="$connection" "$work/dump"
+pg_restore --no-tablespaces --no-security-labels${statistics}${data} --jobs=2 --dbname="$connection" "$work/dump"
 [ "$refused" -eq 0 ] || { echo "restored, except for the roles and settings that are named above" >&2; exit 1; }
 echo "restored ${facts.id} into $PGDATABASE"`
 }

@@ -20,7 +20,8 @@ import type { DumpedDatabase } from './dump-run.ts'
 import { givingWayOnce, withLocks } from './give-way.ts'
 import type { Selection } from './pg-dump.ts'
 import { assertReadable } from './preflight.ts'
-import { publishSet } from './publish.ts'
+import { schemasTakenForGranted } from './prepare-archive.ts'
+import { type Publication, publishSet } from './publish.ts'
 import { RolesSource } from './roles-source.ts'
 import { SetWriter } from './set-writer.ts'
 import { type HeldSnapshot, holdSnapshot } from './snapshot.ts'
@@ -126,7 +127,9 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
     const manifest = manifestOf(options, id, snapshot, (clock.now().getTime() - began) / 1_000, lockUntil)
     const { rows } = addFingerprints(...dumped.tables.map(({ fingerprint }) => fingerprint))
     const { signingKey } = options
-    const facts = { contents, manifest, tables: dumped.tables.length, rows, plainBytes: dumped.plainBytes, history }
+    const { tables, plainBytes } = dumped
+    const totals = { tables: tables.length, rows, plainBytes }
+    const facts = { contents, manifest, ...totals, history, ...partialOf(options, dumped) }
     // Past this point a lost snapshot no longer matters: only the caller's own signal ends it.
     options.signal.throwIfAborted()
     return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey })
@@ -240,6 +243,13 @@ function manifestOf(
     clockSkewSeconds,
     ...(lockUntil === undefined ? {} : { lockUntil: lockUntil.toISOString() }),
   }
+}
+
+/** What whoever restores a partial set by hand has to know. */
+function partialOf({ selection }: DumpOptions, { toc }: DumpedDatabase): Pick<Publication, 'partial'> {
+  const { content: holds } = selection
+  if (setContent(selection) === 'whole') return {}
+  return { partial: { holds, schemas: holds === 'data' ? [] : schemasTakenForGranted(toc) } }
 }
 
 /** Whether the set is whole, or what makes it partial. */

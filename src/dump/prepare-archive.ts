@@ -1,18 +1,34 @@
 import pg from 'pg'
 import type { Contents } from '../backup-set/documents.ts'
+import { archiveText } from '../postgres/archive-text.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { settingLiterals } from '../postgres/setting-values.ts'
-import { buildArchiveToc } from '../postgres/toc.ts'
+import { buildArchiveToc, type Toc } from '../postgres/toc.ts'
 
 /**
  * An archive of its own that makes the roles that the schema names (NOLOGIN, without a password) and sets the database's
  * settings: `pg_restore` restores neither from a dump of one database, and RESTORE.md has nothing but pg_restore.
+ * `schemas`: those that the archive of a partial set takes for granted.
  */
-export function buildPrepareArchive(contents: Pick<Contents, 'roles' | 'databaseFacts' | 'inventory'>): Buffer {
+export function buildPrepareArchive(
+  contents: Pick<Contents, 'roles' | 'databaseFacts' | 'inventory'>,
+  schemas: readonly string[] = [],
+): Buffer {
   const superusers = new Set((contents.inventory as Inventory).superuserRoles)
   const roles = contents.roles.map((role) => ({ tag: role, sql: createRole(role, superusers.has(role)) }))
   const settings = contents.databaseFacts.settings.map((setting) => ({ tag: setting.name, sql: applySetting(setting) }))
-  return buildArchiveToc({ statements: [...roles, ...settings] })
+  const made = schemas.map((name) => ({ tag: name, sql: `create schema if not exists ${pg.escapeIdentifier(name)}` }))
+  return buildArchiveToc({ statements: [...roles, ...made, ...settings] })
+}
+
+/** The schemas of what an archive makes that it does not make itself: `pg_dump --table` leaves them out. */
+export function schemasTakenForGranted(toc: Toc): string[] {
+  const text = archiveText(toc)
+  const made = toc.entries.filter(({ desc }) => desc === 'SCHEMA').map(({ tag }) => text(tag))
+  const used = toc.entries.flatMap(({ section, namespace }) =>
+    section === 'pre-data' && namespace !== null ? [text(namespace)] : [],
+  )
+  return [...new Set(used)].filter((name) => name !== '' && name !== 'public' && !made.includes(name)).sort()
 }
 
 /** What only superusers may own (event triggers, for one) cannot be given to a role that is none. */

@@ -2,7 +2,12 @@ import { createHash, type KeyObject } from 'node:crypto'
 import { type Contents, type Head, type Manifest, serializeDocument } from '../backup-set/documents.ts'
 import { layout } from '../backup-set/layout.ts'
 import { CONTENTS_NAME } from '../backup-set/open-set.ts'
-import { PREPARE_NAME, RESTORE_GUIDE_NAME, renderRestoreGuide } from '../backup-set/restore-guide.ts'
+import {
+  PREPARE_NAME,
+  RESTORE_GUIDE_NAME,
+  type RestoreGuideFacts,
+  renderRestoreGuide,
+} from '../backup-set/restore-guide.ts'
 import { signDocument } from '../backup-set/signature.ts'
 import { buildPrepareArchive } from './prepare-archive.ts'
 import { type SetWriter, versionOf } from './set-writer.ts'
@@ -18,6 +23,8 @@ export interface Publication {
   signingKey?: KeyObject
   /** The whole sets before this one. */
   history?: Head['history']
+  /** Of a partial set: what it holds of the tables that it has, and schemas that it takes for granted. */
+  partial?: { holds: RestoreGuideFacts['holds']; schemas: readonly string[] }
 }
 
 /**
@@ -27,7 +34,10 @@ export interface Publication {
 export async function publishSet(writer: SetWriter, publication: Publication): Promise<Head> {
   const { contents, signingKey, history = [] } = publication
   await writer.store({ path: CONTENTS_NAME, content: single(serializeDocument(contents)) })
-  await writer.store({ path: PREPARE_NAME, content: single(buildPrepareArchive(contents)) })
+  await writer.store({
+    path: PREPARE_NAME,
+    content: single(buildPrepareArchive(contents, publication.partial?.schemas)),
+  })
   await writer.storePlain(RESTORE_GUIDE_NAME, Buffer.from(guideFor(writer, publication)))
   const manifest: Manifest = {
     ...publication.manifest,
@@ -83,6 +93,8 @@ function guideFor(writer: SetWriter, publication: Publication): string {
     database: manifest.database,
     id: manifest.id,
     takenAt: manifest.takenAt,
+    isFiltered: manifest.content === 'filtered',
+    holds: publication.partial?.holds ?? 'all',
     serverMajor: manifest.source.serverMajor,
     encrypted: manifest.sealing.recipients.length > 0,
     signed: signingKey !== undefined,

@@ -59,8 +59,8 @@ export function tellsInability(message: string): boolean {
 export function scratchServerFailed(message: string, cause?: unknown): LifeboatError {
   return new LifeboatError(
     'scratch-server-failed',
-    `The scratch server could not go on: ${message}`,
-    'Look at disk space and memory of the machine that runs this test (the scratch server lies in RUNNER_TEMP), and run it again.',
+    `The server restored into could not go on: ${message}`,
+    'Look at disk space and memory of its machine (a scratch server is on the one that runs this test, in RUNNER_TEMP), and run the test again.',
     { cause },
   )
 }

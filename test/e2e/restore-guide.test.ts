@@ -1,4 +1,4 @@
-import { cp, readdir, rm, stat, truncate } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
 import { EXAMPLE_LARGE_OBJECTS, EXAMPLE_ROWS } from '../../examples/brisa/load.ts'
@@ -136,6 +136,78 @@ test('a set that did not arrive whole ends the script with an error', async () =
     await target.psql('postgres', `drop database ${EXAMPLE_DATABASE}`)
   }
 }, 300_000)
+
+const PARTS = `
+  create type grade as enum ('good', 'bad');
+  create table teams (id integer primary key, captain integer, grade grade);
+  create table members (id integer primary key, team integer not null references teams, name text);
+  alter table teams add foreign key (captain) references members;
+  insert into teams values (1, null, 'good'), (2, null, 'bad');
+  insert into members select i, 1 + i % 2, 'member ' || i from generate_series(1, 100) i;
+  update teams set captain = id;
+  create schema "Log Book";
+  create table "Log Book".entries (id integer generated always as identity primary key, what text);
+  create function note_it() returns trigger language plpgsql as
+    $$ begin insert into "Log Book".entries (what) values (new.name); return new; end $$;
+  create trigger note_it after insert on members for each row execute function note_it();
+  insert into members values (101, 1, 'late');
+  create materialized view counts as select team, count(*) from members group by team;
+  select lo_from_bytea(0, 'a picture');`
+
+test('a set of the schema alone, and one of the rows alone: the two of them bring everything back', async () => {
+  const { source, folderOf, guided } = await parts('halves')
+  const [schema, rows] = [await folderOf({ content: 'schema' }), await folderOf({ content: 'data' })]
+  expect(await guided(schema).text()).toMatch(/set is partial: it holds the schema, and no rows/)
+  const target = guided(schema)
+  expectQuiet(await target.createDatabase())
+  expectQuiet(await target.restore())
+  const counted = 'select (select count(*) from members), (select count(*) from pg_largeobject_metadata)'
+  expect(await target.psql(counted)).toBe('0|0')
+  expect(await guided(rows).text()).toMatch(/it holds rows, large objects .*, and no schema/)
+  expectQuiet(await guided(rows).restore())
+  await target.psql('refresh materialized view counts')
+  await expectSame(source, target.server, 'halves')
+}, 300_000)
+
+test('a set of some tables: its schemas are made, and what it lacks is named', async () => {
+  const { source, folderOf, guided } = await parts('pieces')
+  const own = guided(await folderOf({ tables: '"Log Book".*' }))
+  expect(await own.text()).toMatch(/set is partial: it holds tables with their rows.*were left out/s)
+  expectQuiet(await own.createDatabase())
+  expectQuiet(await own.restore())
+  const entries = 'select * from "Log Book".entries order by id'
+  expect(await own.psql(entries)).toBe(await source.psql('pieces', entries))
+
+  await own.psql('drop schema "Log Book" cascade')
+  const lacking = guided(await folderOf({ tables: 'members, "Log Book".entries' }))
+  const { code, stdout, stderr } = await lacking.restore()
+  expect([code, stdout]).toEqual([1, ''])
+  expect(stderr).toMatch(/function public\.note_it\(\) does not exist/)
+  expect(stderr).toMatch(/relation "public\.teams" does not exist/)
+  const members = 'select * from members order by id'
+  expect(await own.psql(members)).toBe(await source.psql('pieces', members))
+  expect(await own.psql(entries)).toBe(await source.psql('pieces', entries))
+}, 300_000)
+
+/** A database with the parts of which partial sets are made, and who restores them by hand. */
+async function parts(database: string) {
+  const [source, server] = [await lab.server(newest), await lab.server(newest, 'target')]
+  const url = await source.createDatabase(database)
+  await source.psql(database, PARTS)
+  const storage = await lab.storage('directory')
+  const folderOf = async (inputs: Record<string, string>) => {
+    const dump = await lab.run('action-dump', storage, { 'database-url': url, ...inputs })
+    expectExit(dump, 0)
+    return fetchSet(lab, storage, `${database}/sets/${dump.outputs['backup-id']}/`)
+  }
+  const guided = (folder: string) =>
+    Object.assign(new Guided(folder, { lab, target: server, database }), {
+      server,
+      psql: (sql: string) => server.psql(database, sql),
+      text: () => readFile(join(folder, 'RESTORE.md'), 'utf8'),
+    })
+  return { source, folderOf, guided }
+}
 
 function expectQuiet({ code, stderr }: ToolResult): void {
   expect([code, stderr]).toEqual([0, ''])

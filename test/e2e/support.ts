@@ -263,12 +263,12 @@ export async function download(storage: Storage, prefix: string, folder: string)
   }
 }
 
-/** What RESTORE.md in a set's folder tells to run: the command that makes the database, and its one `sh` block. */
+/** What RESTORE.md in a set's folder tells to run: the command that makes the database, if it does, and its one `sh` block. */
 export async function readGuide(folder: string): Promise<{ createDatabase: string; script: string }> {
   const text = await readFile(join(folder, 'RESTORE.md'), 'utf8')
   const blocks = [...text.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)]
   const commands = [...text.matchAll(/`(createdb .*)`/g)]
   if (blocks.length !== 1 || blocks[0]?.[1] !== 'sh') throw new Error('RESTORE.md does not hold exactly one sh block')
-  if (commands.length !== 1) throw new Error('RESTORE.md does not name exactly one createdb command')
+  if (commands.length > 1) throw new Error('RESTORE.md names more than one createdb command')
   return { createDatabase: commands[0]?.[1] ?? '', script: blocks[0][2] ?? '' }
 }

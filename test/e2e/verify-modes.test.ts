@@ -142,12 +142,11 @@ describe('the live database', () => {
     })
   })
 
-  test('another server is told of, with the name that would accept it', async () => {
-    const other = await lab.server(sets.server.major, 'other')
-    const url = await other.createDatabase('app')
+  test('another database is told of, with the name that would accept it', async () => {
+    const url = await sets.server.createDatabase('other')
     const refused = await verify(false, { mode: 'database', 'database-url': url })
-    const name = /`accept-source: (\d+\/app)`/.exec(refused.summary)?.[1] ?? ''
-    expectRefusal(refused, 'failed', /is \d+\/app, while the backup is of \d+\/app/)
+    const name = /`accept-source: (\d+\/other)`/.exec(refused.summary)?.[1] ?? ''
+    expectRefusal(refused, 'failed', /is \d+\/other, while the backup is of \d+\/app/)
     expect(statuses((await reportOf<VerifyReport>(refused)).checks)['live-tables']).toBe('not run')
     const accepted = await verify(false, { mode: 'database', 'database-url': url, 'accept-source': name })
     expect(accepted.summary).toContain('is in the backup, and not in the database any more')
