@@ -5,14 +5,17 @@ import { manifestCheck } from './manifest.ts'
 import { partsCheck } from './parts.ts'
 import { restoreTestAgeCheck } from './restore-test-age.ts'
 import { rowsCheck } from './rows.ts'
+import { sequencesCheck } from './sequences.ts'
 import { signatureCheck } from './signature.ts'
 import { sizeChangeCheck } from './size-change.ts'
 import { storedBytesCheck } from './stored-bytes.ts'
+import { toolsCheck } from './tools.ts'
 
 /** Every check, in the order in which they are carried out and shown. */
 export const CHECKS: readonly Check[] = [
   manifestCheck,
   signatureCheck,
+  toolsCheck,
   backupAgeCheck,
   partsCheck,
   sizeChangeCheck,
@@ -20,4 +23,5 @@ export const CHECKS: readonly Check[] = [
   storedBytesCheck,
   contentsCheck,
   rowsCheck,
+  sequencesCheck,
 ]

@@ -65,6 +65,12 @@ export async function readTables(client: ClientBase): Promise<TableFacts[]> {
   }))
 }
 
+/** Whether pg_dump takes rows out of it: tables, and those tables of extensions that they mark as configuration. */
+export function isDumped(table: TableFacts): boolean {
+  if (table.kind !== 'r' && table.kind !== 'p') return false
+  return table.extension === undefined || table.configCondition !== undefined
+}
+
 const SEQUENCES = `
   select
     c.oid::int8::text as oid, n.nspname as schema, c.relname as name,

@@ -6,6 +6,8 @@ import { readStructure } from './structure.ts'
 import { acl, digest } from './structure-sql.ts'
 
 export { type CompareOptions, compareInventories } from './inventory-compare.ts'
+export { relationOf } from './inventory-lawful.ts'
+export { isDumped } from './inventory-relations.ts'
 export type * from './inventory-types.ts'
 
 /**

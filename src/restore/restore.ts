@@ -15,7 +15,7 @@ import { tableDataEntries } from '../postgres/toc.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 import { analyze } from './analyze.ts'
-import { assertSameTables, fetchArchive, type LocalArchive } from './archive.ts'
+import { assertNoGaps, assertSameTables, fetchArchive, type LocalArchive } from './archive.ts'
 import { besideForeignLeaves } from './foreign-leaves.ts'
 import { foreignViews } from './foreign-views.ts'
 import { serverLargeObjects } from './large-objects.ts'
@@ -60,6 +60,8 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   const inventory = contents.inventory as Inventory
   const archive = await fetchArchive(set, identities, directory, signal, foreignViews(inventory))
   assertSameTables(contents, archive.toc)
+  // What a selection left out of sequences, pg_dump alone knows.
+  if (set.head.content === 'whole') assertNoGaps(contents, archive.toc)
   const { target, refusedSettings } = await stage('database', 'Database and roles', () => prepareDatabase(options))
   const rootRows = new RootRows(tableDataEntries(archive.toc))
   const pgRestore = { tools, target, archive: archive.directory, signal }
