@@ -36,30 +36,6 @@ const part = z.object({
   versionId: z.string().optional(),
 })
 
-export const manifestSchema = z.object({
-  kind: z.literal('pg-lifeboat manifest'),
-  format: z.literal(1),
-  database: z.string(),
-  id: z.string(),
-  takenAt: z.iso.datetime().describe('when the snapshot was taken, by the database server’s clock'),
-  content,
-  source: z.object({
-    systemIdentifier,
-    database: z.string(),
-    serverVersion: z.string(),
-    serverMajor: z.int(),
-    standby: z.boolean(),
-    lsn: z.string().nullable(),
-  }),
-  tools: z.object({ pgDump: z.string(), lifeboat: z.string() }),
-  sealing: z.object({ compression: z.literal('zstd'), level: z.int(), recipients: z.array(z.string()) }),
-  parts: z.array(part),
-  totals,
-  dumpSeconds: z.number(),
-  clockSkewSeconds: clockSkewSeconds.optional(),
-  lockUntil: z.iso.datetime().optional(),
-})
-
 /** How many earlier sets, or rehearsals, a document tells of. */
 export const HISTORY_LENGTH = 30
 
@@ -87,6 +63,33 @@ function history<T extends z.ZodType>(entry: T, what: string) {
   return z.array(entry).max(HISTORY_LENGTH).optional().catch(undefined).describe(`${what}, oldest first`)
 }
 
+const setHistory = history(pastSet, 'the whole sets before this one, of a whole set')
+
+export const manifestSchema = z.object({
+  kind: z.literal('pg-lifeboat manifest'),
+  format: z.literal(1),
+  database: z.string(),
+  id: z.string(),
+  takenAt: z.iso.datetime().describe('when the snapshot was taken, by the database server’s clock'),
+  content,
+  source: z.object({
+    systemIdentifier,
+    database: z.string(),
+    serverVersion: z.string(),
+    serverMajor: z.int(),
+    standby: z.boolean(),
+    lsn: z.string().nullable(),
+  }),
+  tools: z.object({ pgDump: z.string(), lifeboat: z.string() }),
+  sealing: z.object({ compression: z.literal('zstd'), level: z.int(), recipients: z.array(z.string()) }),
+  parts: z.array(part),
+  totals,
+  dumpSeconds: z.number(),
+  clockSkewSeconds: clockSkewSeconds.optional(),
+  lockUntil: z.iso.datetime().optional(),
+  history: setHistory,
+})
+
 export const headSchema = z.object({
   kind: z.literal('pg-lifeboat head'),
   format: z.literal(1),
@@ -101,7 +104,7 @@ export const headSchema = z.object({
   dumpSeconds: z.number(),
   clockSkewSeconds: clockSkewSeconds.optional(),
   lockUntil: z.iso.datetime().optional(),
-  history: history(pastSet, 'the whole sets before this one, of a whole set'),
+  history: setHistory,
 })
 
 const segment = z.object({ path: z.string(), plainBytes: bytes, fingerprint: fingerprint.optional() })
@@ -197,7 +200,7 @@ export function parseDocument<S extends z.ZodType>(schema: S, text: Buffer | str
   try {
     value = JSON.parse(text.toString('utf8'))
   } catch {
-    throw damaged(what, 'it is not JSON')
+    throw damagedDocument(what, 'it is not JSON')
   }
   const format = (value as { format?: unknown } | null)?.format
   if (typeof format === 'number' && format !== 1) {
@@ -210,10 +213,11 @@ export function parseDocument<S extends z.ZodType>(schema: S, text: Buffer | str
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
-  throw damaged(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`)
+  throw damagedDocument(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`)
 }
 
-function damaged(what: string, why: string): LifeboatError {
+/** What is told of a document that is none. */
+export function damagedDocument(what: string, why: string): LifeboatError {
   return new LifeboatError(
     'damaged-document',
     `${what} cannot be read: ${why}`,

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { LifeboatError } from '../base/errors.ts'
 import type { Storage } from '../storage/storage.ts'
-import { type Head, headSchema, parseDocument } from './documents.ts'
+import { damagedDocument, type Head, headSchema, parseDocument } from './documents.ts'
 import { evidenceAmong } from './evidence.ts'
 import { EvidenceBook } from './evidence-book.ts'
 import { layout, parseSetId, type SetId } from './layout.ts'
@@ -77,11 +77,15 @@ function setsAmong(keys: readonly string[], database: string): SetId[] {
   return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1))
 }
 
+/** What ends every document; nothing else tells of a head that it is whole. */
+const LINE_END = 0x0a
+
 /** The head of one set, checked against the path it was read from. Errors: `no-set`, `unknown-format`, `damaged-document`. */
 export async function readHead(storage: Storage, database: string, id: string): Promise<Head> {
   const key = layout.head(database, id)
   const bytes = await storage.read(key, { limit: 1 << 20 })
   const head = parseDocument(headSchema, bytes, `${storage.url}/${key}`)
+  if (bytes.at(-1) !== LINE_END) throw damagedDocument(`${storage.url}/${key}`, 'it is cut')
   if (head.id !== id || head.database !== database) {
     throw new LifeboatError(
       'foreign-document',

@@ -14,7 +14,7 @@ import {
   type Part,
   parseDocument,
 } from './documents.ts'
-import { layout } from './layout.ts'
+import { compactTime, layout } from './layout.ts'
 import { isSignedBy } from './signature.ts'
 
 /** Path of the sealed contents within a set, without the sealing's suffix. */
@@ -46,7 +46,7 @@ export async function openSet(storage: Storage, head: Head, verifyKeys: readonly
   const key = layout.manifest(head.database, head.id)
   const bytes = await readOr(storage, key, head.manifest.versionId, 'missing-manifest')
   const manifestSha256 = createHash('sha256').update(bytes).digest('hex')
-  if (manifestSha256 !== head.manifest.sha256) {
+  if (manifestSha256 !== head.manifest.sha256 || bytes.length !== head.manifest.bytes) {
     throw tampered('changed-manifest', `The manifest of ${head.id} is not the one that its head names`)
   }
   let signature: OpenSet['signature'] = head.signature === null ? 'none' : 'unchecked'
@@ -65,17 +65,26 @@ export async function openSet(storage: Storage, head: Head, verifyKeys: readonly
   if (manifest.id !== head.id || manifest.database !== head.database) {
     throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`)
   }
-  const { systemIdentifier, database } = manifest.source
-  const source = head.source === undefined || isDeepStrictEqual(head.source, { systemIdentifier, database })
-  const different = source ? REPEATED.find((name) => !isDeepStrictEqual(head[name], manifest[name])) : 'source'
-  if (different !== undefined) {
-    throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`)
-  }
+  assertSameFacts(head, manifest)
   return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 }
 }
 
 /** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
-const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil'] as const
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil', 'history'] as const
+
+function assertSameFacts(head: Head, manifest: Manifest): void {
+  const { systemIdentifier, database } = manifest.source
+  const differing = isDeepStrictEqual(head.source, { systemIdentifier, database })
+    ? REPEATED.find((name) => !isDeepStrictEqual(head[name], manifest[name]))
+    : 'source'
+  if (differing !== undefined) {
+    throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${differing}`)
+  }
+  // Sets are found, put in order and kept by the time in their names.
+  if (!head.id.startsWith(`${compactTime(new Date(head.takenAt))}-`)) {
+    throw tampered('changed-head', `The id ${head.id} does not say when the set was taken: ${head.takenAt}`)
+  }
+}
 
 async function readOr(storage: Storage, key: string, versionId: string | undefined, code: string): Promise<Buffer> {
   try {

@@ -20,11 +20,13 @@ import { rolesCheck } from './roles.ts'
 import { rowGrowthCheck } from './row-growth.ts'
 import { rowsCheck } from './rows.ts'
 import { schemaDriftCheck } from './schema-drift.ts'
+import { sequencesCheck } from './sequences.ts'
 import { signatureCheck } from './signature.ts'
 import { sizeChangeCheck } from './size-change.ts'
 import { sourceCheck } from './source.ts'
 import { storageQuotaCheck } from './storage-quota.ts'
 import { storedBytesCheck } from './stored-bytes.ts'
+import { toolsCheck } from './tools.ts'
 import { totalsCheck } from './totals.ts'
 import { versioningCheck } from './versioning.ts'
 import { walArchiveCheck } from './wal-archive.ts'
@@ -34,6 +36,7 @@ export const CHECKS: readonly Check[] = [
   manifestCheck,
   signatureCheck,
   namedTablesCheck,
+  toolsCheck,
   backupAgeCheck,
   partsCheck,
   sizeChangeCheck,
@@ -44,6 +47,7 @@ export const CHECKS: readonly Check[] = [
   storedBytesCheck,
   contentsCheck,
   rowsCheck,
+  sequencesCheck,
   rolesCheck,
   databaseIdentityCheck,
   liveTablesCheck,

@@ -220,7 +220,7 @@ function manifestOf(
   { takenAt, inventory, systemIdentifier, standby, lsn, clockSkewSeconds }: HeldSnapshot,
   dumpSeconds: number,
   lockUntil: Date | undefined,
-): Omit<Manifest, 'parts' | 'totals'> {
+): Omit<Manifest, 'parts' | 'totals' | 'history'> {
   const { tools, recipients, compressionLevel, lifeboatVersion, database, selection } = options
   return {
     kind: 'pg-lifeboat manifest',

@@ -15,7 +15,7 @@ import { type SetWriter, versionOf } from './set-writer.ts'
 export interface Publication {
   contents: Contents
   /** Without what publishing itself adds. */
-  manifest: Omit<Manifest, 'parts' | 'totals'>
+  manifest: Omit<Manifest, 'parts' | 'totals' | 'history'>
   tables: number
   rows: number
   /** Bytes of what pg_dump wrote. */
@@ -43,6 +43,7 @@ export async function publishSet(writer: SetWriter, publication: Publication): P
     ...publication.manifest,
     parts: [...writer.parts].sort((a, b) => (a.path < b.path ? -1 : 1)),
     totals: totalsOf(writer, publication),
+    ...(history.length > 0 && { history }),
   }
   const bytes = serializeDocument(manifest)
   const { database, id } = manifest

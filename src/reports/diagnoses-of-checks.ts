@@ -23,9 +23,14 @@ export const CHECK_CAUSES: Causes = [
     'Ask the database: `SELECT system_identifier FROM pg_control_system()`.',
   ],
   [
-    'parts manifest stored-bytes contents rows roles named-tables',
+    'parts manifest stored-bytes contents rows sequence-values roles named-tables',
     'Something deleted, replaced or damaged what was stored: a lifecycle rule, a second job on the same prefix, a transfer or disk error.',
     'Take a new backup now: `gh workflow run WORKFLOW`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+  ],
+  [
+    'tools',
+    'The dump was not made by action-dump, which takes the tools of the server’s own major.',
+    'Take a new backup: `gh workflow run WORKFLOW`.',
   ],
   [
     'signature',

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import type { Contents } from '../backup-set/documents.ts'
 import { type OpenSet, partAt, plainBytes } from '../backup-set/open-set.ts'
 import { LifeboatError } from '../base/errors.ts'
+import { findGaps } from '../postgres/archive-gaps.ts'
+import type { Inventory } from '../postgres/inventory.ts'
 import { parseToc, type Toc, type TocEntry, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 
@@ -115,6 +117,22 @@ export function assertSameTables({ id, tables, files }: Contents, toc: Toc): voi
     'damaged-document',
     `The contents and the archive of ${id} do not tell of the same tables`,
     'Restore from another set; if this one was never touched, please report it.',
+  )
+}
+
+/**
+ * Fails with `damaged-document` unless the archive has rows of every table, and a value of every sequence, that the
+ * catalog showed to the dump: their table would come back empty, and nothing else would miss them.
+ */
+export function assertNoGaps({ id, inventory, excluded }: Contents, toc: Toc): void {
+  const known = new Set(excluded.map(({ schema, name }) => JSON.stringify([schema, name])))
+  const { tables, sequences } = findGaps(inventory as Inventory, toc)
+  const [gap] = [...tables, ...sequences].filter(({ schema, name }) => !known.has(JSON.stringify([schema, name])))
+  if (gap === undefined) return
+  throw new LifeboatError(
+    'damaged-document',
+    `The database had ${gap.identity} when ${id} was taken, and the archive holds nothing of it`,
+    'Restore from another set, and take a new dump; if this one was never touched, please report it.',
   )
 }
 

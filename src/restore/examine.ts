@@ -12,6 +12,7 @@ import {
   readInventory,
   type SequenceFacts,
 } from '../postgres/inventory.ts'
+import { sequencesBehind } from '../postgres/sequence-standing.ts'
 import { sequenceSets, type Toc } from '../postgres/toc.ts'
 import { addFingerprints, sameFingerprint } from '../streams/fingerprint.ts'
 import { foreignViews } from './foreign-views.ts'
@@ -86,7 +87,7 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
       largeObjects,
       scope === undefined ? 'the database has none' : 'only tables were asked for',
     ),
-    result('sequences', 'Every sequence goes on where it stood', 0, ...judgeSequences(toc, restored.value)),
+    result('sequences', 'Every sequence goes on where it stood', 0, ...judgeSequences(toc, restored.value, inventory)),
     result(
       'structure',
       'The schema is the schema that was dumped',
@@ -149,7 +150,7 @@ function largeObjectCheck(
   return result('large-objects', title, seconds, findings, came)
 }
 
-function judgeSequences(toc: Toc, restored: Inventory): [Finding[], string] {
+function judgeSequences(toc: Toc, restored: Inventory, source: Inventory): [Finding[], string] {
   const after = new Map(
     restored.sequences.map((sequence) => [JSON.stringify([sequence.schema, sequence.name]), sequence]),
   )
@@ -164,6 +165,14 @@ function judgeSequences(toc: Toc, restored: Inventory): [Finding[], string] {
       { severity: 'failure', message: `sequence ${schema}.${name} ${now}`, remedy: 'See the errors of the restore.' },
     ]
   })
+  const behind = sequencesBehind(source, toc).map(
+    ({ schema, name, dumped, before }): Finding => ({
+      severity: 'failure',
+      message: `sequence ${schema}.${name} was dumped at ${dumped}, and stood at ${before} before the dump`,
+      remedy: 'If it was set back while the dump ran, dump again; else restore from another set.',
+    }),
+  )
+  findings.push(...behind)
   return [findings, `${formatCount(dumped.length - findings.length)} of ${formatCount(dumped.length)} sequences`]
 }
 

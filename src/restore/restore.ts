@@ -13,7 +13,7 @@ import { type Toc, tableDataEntries } from '../postgres/toc.ts'
 import type { PostgresTools } from '../postgres/tools.ts'
 import type { AgeIdentity } from '../streams/age.ts'
 import { analyze } from './analyze.ts'
-import { type ArchiveLists, assertSameTables, fetchArchive, writeLists } from './archive.ts'
+import { type ArchiveLists, assertNoGaps, assertSameTables, fetchArchive, writeLists } from './archive.ts'
 import { besideForeignLeaves } from './foreign-leaves.ts'
 import { foreignViews } from './foreign-views.ts'
 import { serverLargeObjects } from './large-objects.ts'
@@ -67,6 +67,8 @@ export async function restoreSet(options: RestoreOptions): Promise<RestoreResult
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const archive = await fetchArchive(set, identities, directory, signal)
   assertSameTables(options.contents, archive.toc)
+  // What a selection left out of sequences, pg_dump alone knows.
+  if (set.head.content === 'whole') assertNoGaps(options.contents, archive.toc)
   const whole = { contents: options.contents, toc: archive.toc }
   const part = patterns.length === 0 ? whole : narrow(options.contents, archive.toc, patterns)
   log.info(`to restore: ${describeLoad(part.contents)}`)

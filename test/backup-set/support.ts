@@ -49,7 +49,8 @@ export function manifestOf(takenAt: Date, content: Manifest['content'] = 'whole'
 }
 
 export function headOf(manifest: Manifest, signature: Head['signature'] = null): Head {
-  const { database, id, takenAt, content, totals, dumpSeconds } = manifest
+  const { database, id, takenAt, content, source, totals, dumpSeconds } = manifest
+  const { systemIdentifier, database: dumped } = source
   const bytes = serializeDocument(manifest)
   const digest = { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
   return {
@@ -59,6 +60,7 @@ export function headOf(manifest: Manifest, signature: Head['signature'] = null):
     id,
     takenAt,
     content,
+    source: { systemIdentifier, database: dumped },
     totals,
     manifest: digest,
     signature,
