@@ -34,7 +34,8 @@ export async function untilNone(look: () => Promise<readonly unknown[]>, seconds
     const left = await look()
     if (left.length === 0) return
     if (clock.seconds() > seconds) throw new Error(`after ${seconds} s there still is ${JSON.stringify(left)}`)
-    await sleep(50)
+    // To look at all processes takes work, of which the machine has enough.
+    await sleep(250)
   }
 }
 

@@ -84,15 +84,16 @@ describe('a migration that waits for a table', () => {
   const EMPTY_AND_FILL = `begin; truncate public.orders; ${FILL}; commit`
   const alter = (type: string) => `alter table public.orders alter column amount type ${type}`
 
-  /** One of each kind on each major: a dump that waits takes nobody's time. */
-  const names = ['deeds', 'late', 'between', 'early'] as const
-  const places: Record<(typeof names)[number], Place[]> = { deeds: [], late: [], between: [], early: [] }
+  /** One of each on each major. */
+  let places: Place[] = []
+  let others: Place[] = []
 
   beforeAll(async () => {
-    for (const name of names) places[name] = await Promise.all(MAJORS.map((major) => makePlace(major, name)))
+    const make = (name: string) => Promise.all(MAJORS.map((major) => makePlace(major, name)))
+    ;[places, others] = [await make('deeds'), await make('acts')]
   })
   afterAll(async () => {
-    for (const { migration, watcher, proxy } of Object.values(places).flat()) {
+    for (const { migration, watcher, proxy } of [...places, ...others]) {
       await Promise.all([migration.end(), watcher.end()])
       await proxy.stop()
     }
@@ -120,19 +121,16 @@ describe('a migration that waits for a table', () => {
     return lab.run('action-dump', storage, { 'database-url': through(url, proxy), jobs: '2', ...inputs })
   }
 
-  /** A set was made, whose table is not empty; the findings of the dump. */
-  async function expectWhole(place: Place, result: ActionResult, type = 'integer'): Promise<unknown[]> {
+  /** It gave way, and made a set whose table is not empty. */
+  async function expectGaveWay(place: Place, result: ActionResult, type = 'integer'): Promise<void> {
     expectExit(result, 0)
     const { 'backup-id': id = '' } = result.outputs
     const contents = await contentsOf(place.storage, place.database, id)
     expect(typeOf(contents, 'public.orders.amount')).toBe(type)
     expect(contents.tables.map(({ fingerprint }) => fingerprint.rows)).toEqual([4321])
     expect(await place.storage.keys(`${place.database}/heads/${id}`)).toHaveLength(1)
-    return (await reportOf<DumpReport>(result)).findings
-  }
-
-  async function expectGaveWay(place: Place, result: ActionResult, type?: string): Promise<void> {
-    expect(await expectWhole(place, result, type)).toEqual([
+    const { findings } = await reportOf<DumpReport>(result)
+    expect(findings).toEqual([
       {
         severity: 'warning',
         message: expect.stringMatching(
@@ -149,42 +147,36 @@ describe('a migration that waits for a table', () => {
     expect(await storage.keys(`${database}/heads/`)).toHaveLength(1)
   }
 
-  /** It comes when our own locks are held, or are not yet; pg_dump's never are. */
-  async function truncateAt(text: string, place: Place): Promise<void> {
-    const gate = place.proxy.hold(text)
+  /** Once before our own locks are held, and once between them and the snapshot. */
+  async function truncateTwice(place: Place): Promise<void> {
+    const [early, late] = [place.proxy.hold('lock table only'), place.proxy.hold('pg_export_snapshot')]
     const running = dump(place, { 'lock-wait-timeout': '3s' })
-    await migrateAt(gate, running, place, EMPTY_AND_FILL)
+    await whileRunning(running, early.reached)
+    await place.migration.query(EMPTY_AND_FILL)
+    early.open()
+    await migrateAt(late, running, place, EMPTY_AND_FILL)
     await expectGaveWay(place, await running)
     await expectOneSet(place)
   }
 
   test('before pg_dump has its locks: it goes first, and the dump starts anew', async () => {
-    const altered = places.deeds.map(async (place) => {
+    const altered = places.map(async (place) => {
       const gate = place.proxy.hold('LOCK TABLE')
       const running = dump(place)
-      const waited = await migrateAt(gate, running, place, alter('bigint'))
+      const migration = `begin; ${alter('bigint')}; truncate public.orders; ${FILL}; commit`
+      const waited = await migrateAt(gate, running, place, migration)
       await expectGaveWay(place, await running, 'bigint')
       // Ten seconds are promised; `lock-wait-timeout` is a minute.
       expect(waited).toBeLessThan(30)
       await expectOneSet(place)
     })
-    const early = places.early.map(async (place) => {
-      const gate = place.proxy.hold('lock table only')
-      const running = dump(place)
-      await whileRunning(running, gate.reached)
-      await place.migration.query(EMPTY_AND_FILL)
-      gate.open()
-      expect(await expectWhole(place, await running)).toEqual([])
-    })
-    const between = places.between.map((place) => truncateAt('pg_export_snapshot', place))
-    const late = places.late.map((place) => truncateAt('LOCK TABLE', place))
     // Side by side, for most of it is waiting.
-    await Promise.all([...altered, ...early, ...between, ...late])
+    await Promise.all([...altered, ...others.map(truncateTwice)])
   })
 
   test('in the middle of the dump, when a worker asks for its lock', async () => {
     await Promise.all(
-      places.deeds.map(async (place) => {
+      places.map(async (place) => {
         const gate = place.proxy.hold('LOCK TABLE public.orders IN ACCESS SHARE MODE NOWAIT')
         const running = dump(place)
         await migrateAt(gate, running, place, alter('numeric'))
@@ -210,7 +202,7 @@ describe('a migration that waits for a table', () => {
       expect((await reportOf<DumpReport>(result)).error?.code).toBe('locked-out')
       expect(await place.storage.keys('deeds/heads/')).toEqual(heads)
     }
-    await Promise.all(places.deeds.map(endTwice))
+    await Promise.all(places.map(endTwice))
   })
 })
 
