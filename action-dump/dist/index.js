@@ -41991,9 +41991,14 @@ const CHECK_CAUSES = [
         'Ask the database: `SELECT system_identifier FROM pg_control_system()`.',
     ],
     [
-        'parts manifest stored-bytes contents rows roles named-tables',
+        'parts manifest stored-bytes contents rows sequence-values roles named-tables',
         'Something deleted, replaced or damaged what was stored: a lifecycle rule, a second job on the same prefix, a transfer or disk error.',
         'Take a new backup now: `gh workflow run WORKFLOW`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    ],
+    [
+        'tools',
+        'The dump was not made by action-dump, which takes the tools of the server’s own major.',
+        'Take a new backup: `gh workflow run WORKFLOW`.',
     ],
     [
         'signature',
@@ -43179,6 +43184,7 @@ function describeLock({ until }) {
 /* harmony export */   Tp: () => (/* binding */ parseDocument),
 /* harmony export */   ac: () => (/* binding */ headSchema),
 /* harmony export */   jU: () => (/* binding */ evidenceSchema),
+/* harmony export */   r5: () => (/* binding */ damagedDocument),
 /* harmony export */   rc: () => (/* binding */ manifestSchema),
 /* harmony export */   wt: () => (/* binding */ serializeDocument)
 /* harmony export */ });
@@ -43216,29 +43222,6 @@ const part = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     plainBytes: bytes.describe('before compression and encryption'),
     versionId: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().optional(),
 });
-const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-    kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat manifest'),
-    format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
-    database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    id: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    takenAt: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().describe('when the snapshot was taken, by the database server’s clock'),
-    content,
-    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-        systemIdentifier,
-        database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-        serverVersion: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-        serverMajor: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
-        standby: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
-        lsn: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
-    }),
-    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ pgDump: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), lifeboat: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
-    sealing: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ compression: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('zstd'), level: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(), recipients: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()) }),
-    parts: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(part),
-    totals,
-    dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
-    clockSkewSeconds: clockSkewSeconds.optional(),
-    lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
-});
 /** How many earlier sets, or rehearsals, a document tells of. */
 const HISTORY_LENGTH = 30;
 const pastSet = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
@@ -43262,6 +43245,31 @@ const pastRehearsal = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
 function history(entry, what) {
     return zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(entry).max(HISTORY_LENGTH).optional().catch(undefined).describe(`${what}, oldest first`);
 }
+const setHistory = history(pastSet, 'the whole sets before this one, of a whole set');
+const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat manifest'),
+    format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
+    database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    id: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    takenAt: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().describe('when the snapshot was taken, by the database server’s clock'),
+    content,
+    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+        systemIdentifier,
+        database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        serverVersion: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        serverMajor: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
+        standby: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
+        lsn: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
+    }),
+    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ pgDump: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), lifeboat: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
+    sealing: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ compression: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('zstd'), level: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(), recipients: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()) }),
+    parts: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(part),
+    totals,
+    dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
+    clockSkewSeconds: clockSkewSeconds.optional(),
+    lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
+    history: setHistory,
+});
 const headSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat head'),
     format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
@@ -43276,7 +43284,7 @@ const headSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
     clockSkewSeconds: clockSkewSeconds.optional(),
     lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
-    history: history(pastSet, 'the whole sets before this one, of a whole set'),
+    history: setHistory,
 });
 const segment = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ path: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), plainBytes: bytes, fingerprint: fingerprint.optional() });
 const file = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
@@ -43352,7 +43360,7 @@ function parseDocument(schema, text, what) {
         value = JSON.parse(text.toString('utf8'));
     }
     catch {
-        throw damaged(what, 'it is not JSON');
+        throw damagedDocument(what, 'it is not JSON');
     }
     const format = value?.format;
     if (typeof format === 'number' && format !== 1) {
@@ -43362,9 +43370,10 @@ function parseDocument(schema, text, what) {
     if (result.success)
         return result.data;
     const issue = result.error.issues[0];
-    throw damaged(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
+    throw damagedDocument(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
 }
-function damaged(what, why) {
+/** What is told of a document that is none. */
+function damagedDocument(what, why) {
     return new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('damaged-document', `${what} cannot be read: ${why}`, 'The set has been changed or damaged since it was written: restore test the set before it, and find out who can write to the storage.');
 }
 /** The document as it is stored: stable, readable, one trailing newline. */
@@ -43812,11 +43821,15 @@ function setsAmong(keys, database) {
     });
     return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1));
 }
+/** What ends every document; nothing else tells of a head that it is whole. */
+const LINE_END = 0x0a;
 /** The head of one set, checked against the path it was read from. Errors: `no-set`, `unknown-format`, `damaged-document`. */
 async function readHead(storage, database, id) {
     const key = backup_set_layout/* layout */.Zp.head(database, id);
     const bytes = await storage.read(key, { limit: 1 << 20 });
     const head = (0,documents/* parseDocument */.Tp)(documents/* headSchema */.ac, bytes, `${storage.url}/${key}`);
+    if (bytes.at(-1) !== LINE_END)
+        throw (0,documents/* damagedDocument */.r5)(`${storage.url}/${key}`, 'it is cut');
     if (head.id !== id || head.database !== database) {
         throw new errors/* LifeboatError */.H3('foreign-document', `${key} says that it is the head of ${head.database}/${head.id}`, 'The object was copied or renamed: remove it, and find out who can write to the storage.');
     }
@@ -44087,7 +44100,7 @@ async function openSet(storage, head, verifyKeys) {
     const key = _layout_js__WEBPACK_IMPORTED_MODULE_6__/* .layout */ .Zp.manifest(head.database, head.id);
     const bytes = await readOr(storage, key, head.manifest.versionId, 'missing-manifest');
     const manifestSha256 = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(bytes).digest('hex');
-    if (manifestSha256 !== head.manifest.sha256) {
+    if (manifestSha256 !== head.manifest.sha256 || bytes.length !== head.manifest.bytes) {
         throw tampered('changed-manifest', `The manifest of ${head.id} is not the one that its head names`);
     }
     let signature = head.signature === null ? 'none' : 'unchecked';
@@ -44106,16 +44119,24 @@ async function openSet(storage, head, verifyKeys) {
     if (manifest.id !== head.id || manifest.database !== head.database) {
         throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`);
     }
-    const { systemIdentifier, database } = manifest.source;
-    const source = head.source === undefined || (0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head.source, { systemIdentifier, database });
-    const different = source ? REPEATED.find((name) => !(0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head[name], manifest[name])) : 'source';
-    if (different !== undefined) {
-        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`);
-    }
+    assertSameFacts(head, manifest);
     return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 };
 }
 /** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
-const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil'];
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil', 'history'];
+function assertSameFacts(head, manifest) {
+    const { systemIdentifier, database } = manifest.source;
+    const differing = (0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head.source, { systemIdentifier, database })
+        ? REPEATED.find((name) => !(0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head[name], manifest[name]))
+        : 'source';
+    if (differing !== undefined) {
+        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${differing}`);
+    }
+    // Sets are found, put in order and kept by the time in their names.
+    if (!head.id.startsWith(`${(0,_layout_js__WEBPACK_IMPORTED_MODULE_6__/* .compactTime */ .dh)(new Date(head.takenAt))}-`)) {
+        throw tampered('changed-head', `The id ${head.id} does not say when the set was taken: ${head.takenAt}`);
+    }
+}
 async function readOr(storage, key, versionId, code) {
     try {
         return await storage.read(key, { ...(versionId === undefined ? {} : { versionId }) });
@@ -48133,6 +48154,7 @@ async function publishSet(writer, publication) {
         ...publication.manifest,
         parts: [...writer.parts].sort((a, b) => (a.path < b.path ? -1 : 1)),
         totals: totalsOf(writer, publication),
+        ...(history.length > 0 && { history }),
     };
     const bytes = (0,documents/* serializeDocument */.wt)(manifest);
     const { database, id } = manifest;

@@ -41147,8 +41147,8 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(5475);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8937);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2523);
-/* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(4718);
-/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5131);
+/* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5469);
+/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1095);
 /* harmony import */ var _restore_targets_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(2888);
 /* harmony import */ var _restore_user_checks_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6467);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(924);
@@ -43502,9 +43502,14 @@ const CHECK_CAUSES = [
         'Ask the database: `SELECT system_identifier FROM pg_control_system()`.',
     ],
     [
-        'parts manifest stored-bytes contents rows roles named-tables',
+        'parts manifest stored-bytes contents rows sequence-values roles named-tables',
         'Something deleted, replaced or damaged what was stored: a lifecycle rule, a second job on the same prefix, a transfer or disk error.',
         'Take a new backup now: `gh workflow run WORKFLOW`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    ],
+    [
+        'tools',
+        'The dump was not made by action-dump, which takes the tools of the server’s own major.',
+        'Take a new backup: `gh workflow run WORKFLOW`.',
     ],
     [
         'signature',
@@ -44594,6 +44599,7 @@ function isDamage(error) {
 /* harmony export */   Tp: () => (/* binding */ parseDocument),
 /* harmony export */   ac: () => (/* binding */ headSchema),
 /* harmony export */   jU: () => (/* binding */ evidenceSchema),
+/* harmony export */   r5: () => (/* binding */ damagedDocument),
 /* harmony export */   rc: () => (/* binding */ manifestSchema),
 /* harmony export */   wt: () => (/* binding */ serializeDocument)
 /* harmony export */ });
@@ -44630,29 +44636,6 @@ const part = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     plainBytes: bytes.describe('before compression and encryption'),
     versionId: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().optional(),
 });
-const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-    kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat manifest'),
-    format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
-    database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    id: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    takenAt: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().describe('when the snapshot was taken, by the database server’s clock'),
-    content,
-    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-        systemIdentifier,
-        database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-        serverVersion: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-        serverMajor: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
-        standby: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
-        lsn: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
-    }),
-    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ pgDump: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), lifeboat: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
-    sealing: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ compression: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('zstd'), level: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(), recipients: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()) }),
-    parts: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(part),
-    totals,
-    dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
-    clockSkewSeconds: clockSkewSeconds.optional(),
-    lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
-});
 /** How many earlier sets, or rehearsals, a document tells of. */
 const HISTORY_LENGTH = 30;
 const pastSet = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
@@ -44676,6 +44659,31 @@ const pastRehearsal = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
 function history(entry, what) {
     return zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(entry).max(HISTORY_LENGTH).optional().catch(undefined).describe(`${what}, oldest first`);
 }
+const setHistory = history(pastSet, 'the whole sets before this one, of a whole set');
+const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat manifest'),
+    format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
+    database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    id: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    takenAt: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().describe('when the snapshot was taken, by the database server’s clock'),
+    content,
+    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+        systemIdentifier,
+        database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        serverVersion: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        serverMajor: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
+        standby: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
+        lsn: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
+    }),
+    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ pgDump: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), lifeboat: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
+    sealing: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ compression: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('zstd'), level: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(), recipients: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()) }),
+    parts: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(part),
+    totals,
+    dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
+    clockSkewSeconds: clockSkewSeconds.optional(),
+    lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
+    history: setHistory,
+});
 const headSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat head'),
     format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
@@ -44690,7 +44698,7 @@ const headSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
     clockSkewSeconds: clockSkewSeconds.optional(),
     lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
-    history: history(pastSet, 'the whole sets before this one, of a whole set'),
+    history: setHistory,
 });
 const segment = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ path: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), plainBytes: bytes, fingerprint: fingerprint.optional() });
 const file = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
@@ -44766,7 +44774,7 @@ function parseDocument(schema, text, what) {
         value = JSON.parse(text.toString('utf8'));
     }
     catch {
-        throw damaged(what, 'it is not JSON');
+        throw damagedDocument(what, 'it is not JSON');
     }
     const format = value?.format;
     if (typeof format === 'number' && format !== 1) {
@@ -44776,9 +44784,10 @@ function parseDocument(schema, text, what) {
     if (result.success)
         return result.data;
     const issue = result.error.issues[0];
-    throw damaged(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
+    throw damagedDocument(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
 }
-function damaged(what, why) {
+/** What is told of a document that is none. */
+function damagedDocument(what, why) {
     return new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('damaged-document', `${what} cannot be read: ${why}`, 'The set has been changed or damaged since it was written: restore test the set before it, and find out who can write to the storage.');
 }
 /** The document as it is stored: stable, readable, one trailing newline. */
@@ -45203,11 +45212,15 @@ function setsAmong(keys, database) {
     });
     return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1));
 }
+/** What ends every document; nothing else tells of a head that it is whole. */
+const LINE_END = 0x0a;
 /** The head of one set, checked against the path it was read from. Errors: `no-set`, `unknown-format`, `damaged-document`. */
 async function readHead(storage, database, id) {
     const key = backup_set_layout/* layout */.Zp.head(database, id);
     const bytes = await storage.read(key, { limit: 1 << 20 });
     const head = (0,documents/* parseDocument */.Tp)(documents/* headSchema */.ac, bytes, `${storage.url}/${key}`);
+    if (bytes.at(-1) !== LINE_END)
+        throw (0,documents/* damagedDocument */.r5)(`${storage.url}/${key}`, 'it is cut');
     if (head.id !== id || head.database !== database) {
         throw new errors/* LifeboatError */.H3('foreign-document', `${key} says that it is the head of ${head.database}/${head.id}`, 'The object was copied or renamed: remove it, and find out who can write to the storage.');
     }
@@ -45480,7 +45493,7 @@ async function openSet(storage, head, verifyKeys) {
     const key = _layout_js__WEBPACK_IMPORTED_MODULE_6__/* .layout */ .Zp.manifest(head.database, head.id);
     const bytes = await readOr(storage, key, head.manifest.versionId, 'missing-manifest');
     const manifestSha256 = (0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.createHash)('sha256').update(bytes).digest('hex');
-    if (manifestSha256 !== head.manifest.sha256) {
+    if (manifestSha256 !== head.manifest.sha256 || bytes.length !== head.manifest.bytes) {
         throw tampered('changed-manifest', `The manifest of ${head.id} is not the one that its head names`);
     }
     let signature = head.signature === null ? 'none' : 'unchecked';
@@ -45499,16 +45512,24 @@ async function openSet(storage, head, verifyKeys) {
     if (manifest.id !== head.id || manifest.database !== head.database) {
         throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`);
     }
-    const { systemIdentifier, database } = manifest.source;
-    const source = head.source === undefined || (0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head.source, { systemIdentifier, database });
-    const different = source ? REPEATED.find((name) => !(0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head[name], manifest[name])) : 'source';
-    if (different !== undefined) {
-        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`);
-    }
+    assertSameFacts(head, manifest);
     return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 };
 }
 /** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
-const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil'];
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil', 'history'];
+function assertSameFacts(head, manifest) {
+    const { systemIdentifier, database } = manifest.source;
+    const differing = (0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head.source, { systemIdentifier, database })
+        ? REPEATED.find((name) => !(0,node_util__WEBPACK_IMPORTED_MODULE_1__.isDeepStrictEqual)(head[name], manifest[name]))
+        : 'source';
+    if (differing !== undefined) {
+        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${differing}`);
+    }
+    // Sets are found, put in order and kept by the time in their names.
+    if (!head.id.startsWith(`${(0,_layout_js__WEBPACK_IMPORTED_MODULE_6__/* .compactTime */ .dh)(new Date(head.takenAt))}-`)) {
+        throw tampered('changed-head', `The id ${head.id} does not say when the set was taken: ${head.takenAt}`);
+    }
+}
 async function readOr(storage, key, versionId, code) {
     try {
         return await storage.read(key, { ...(versionId === undefined ? {} : { versionId }) });
@@ -47998,1034 +48019,19 @@ function relationOf(identity) {
 
 /***/ }),
 
-/***/ 1232:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   C: () => (/* binding */ passfileLine),
-/* harmony export */   k: () => (/* binding */ readPassfile)
-/* harmony export */ });
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
-
-const EMPTY = { find: () => undefined };
-/**
- * Reads a password file (https://www.postgresql.org/docs/current/libpq-pgpass.html). Like libpq it passes over one that
- * does not exist or is no plain file, and refuses one that others may read.
- */
-function readPassfile(path) {
-    const stats = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.statSync)(path, { throwIfNoEntry: false });
-    if (!stats?.isFile())
-        return EMPTY;
-    if ((stats.mode & 0o077) !== 0)
-        return { ...EMPTY, refused: `${path} (others may read it: chmod 0600)` };
-    const lines = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path, 'utf8').split(/\r?\n/);
-    const entries = lines.filter((line) => line !== '' && !line.startsWith('#')).map(splitFields);
-    return {
-        find: (host, port, database, user) => {
-            const wanted = [host, String(port), database, user];
-            return entries.find((fields) => wanted.every((value, index) => matches(fields[index], value)))?.[4]?.text;
-        },
-    };
-}
-/** One line that gives this password to every server: the environment names the server. */
-function passfileLine(password) {
-    return `*:*:*:*:${password.replaceAll('\\', '\\\\').replaceAll(':', '\\:')}\n`;
-}
-/** Four fields end at an unescaped colon; the fifth runs to the next one too, as in libpq. */
-function splitFields(line) {
-    return line.split(/(?<!(?<!\\)(?:\\\\)*\\):/).map((raw) => ({
-        text: raw.replaceAll(/\\(.)/g, '$1'),
-        any: raw === '*',
-    }));
-}
-function matches(field, value) {
-    return field !== undefined && (field.any || field.text === value);
-}
-
-
-/***/ }),
-
-/***/ 9651:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   JO: () => (/* binding */ pinStatement),
-/* harmony export */   ep: () => (/* binding */ pinOptions),
-/* harmony export */   n0: () => (/* binding */ sessionPins)
-/* harmony export */ });
-/* unused harmony export SESSION_PINS */
-/**
- * The settings of every session that dumps, feeds or proves. Equal settings on both sides are what makes the text of a
- * value, and so a fingerprint, comparable; pg_dump itself leaves TimeZone, bytea_output, lc_monetary and xmloption to
- * the server. The timeouts are 0 because a timeout on a snapshot holder ends the dump.
- */
-const SESSION_PINS = [
-    ['TimeZone', 'UTC'],
-    ['bytea_output', 'hex'],
-    ['DateStyle', 'ISO, MDY'],
-    ['IntervalStyle', 'postgres'],
-    ['extra_float_digits', '3'],
-    ['lc_monetary', 'C'],
-    ['xmloption', 'content'],
-    // Off, it makes a text of NULL in an array that is read.
-    ['array_nulls', 'on'],
-    ['quote_all_identifiers', 'off'],
-    ['standard_conforming_strings', 'on'],
-    ['search_path', ''],
-    ['row_security', 'off'],
-    // A database may make its sessions read-only; a restore into a copy of it writes.
-    ['default_transaction_read_only', 'off'],
-    ['statement_timeout', '0'],
-    ['lock_timeout', '0'],
-    ['idle_in_transaction_session_timeout', '0'],
-];
-/** The pins that a server of this `server_version_num` knows. */
-function sessionPins(serverVersion) {
-    return [
-        ...SESSION_PINS,
-        ...(serverVersion >= 140_000 ? [['idle_session_timeout', '0']] : []),
-        ...(serverVersion >= 170_000 ? [['transaction_timeout', '0']] : []),
-    ];
-}
-/** One SELECT that pins the session; works in a read-only transaction and on a standby. */
-function pinStatement(serverVersion) {
-    const calls = sessionPins(serverVersion).map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`);
-    return `SELECT ${calls.join(', ')}`;
-}
-/**
- * The pins in the syntax of libpq's `options` (PGOPTIONS), after the user's own options: the last one wins. With the
- * search_path of the role's `own` the tool must set its own, as pg_dump does once it has looked up its patterns.
- */
-function pinOptions(serverVersion, ownOptions, searchPath = 'pinned') {
-    const pins = sessionPins(serverVersion).filter(([name]) => searchPath === 'pinned' || name !== 'search_path');
-    const words = pins.map(([name, value]) => `-c ${name}=${escapeOption(value)}`);
-    return [...(ownOptions ? [ownOptions] : []), ...words].join(' ');
-}
-/** The server splits options at white space, and a backslash keeps the next character (pg_split_opts). */
-function escapeOption(value) {
-    return value.replaceAll(/[\s\\]/g, '\\$&');
-}
-
-
-/***/ }),
-
-/***/ 5276:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   P: () => (/* binding */ ProcessGroup)
-/* harmony export */ });
-/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1421);
-/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_child_process__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var node_events__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8474);
-/* harmony import */ var node_events__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_events__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1455);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_2__);
-/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
-/* harmony import */ var _start_when_told_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6920);
-
-
-
-
-
-const MAX_STDERR = 4 << 20;
-const KILL_AFTER_MS = 3_000;
-/**
- * A tool, or a command of the user, in a process group of its own: pg_dump and pg_restore fork workers, and a signal must
- * reach them all. A watchdog outside the group ends it, paused or not, if this process dies without a chance to: a stopped
- * pg_dump would otherwise hold its locks on production for as long as the machine lives.
- */
-class ProcessGroup {
-    pid;
-    /** Resolves when the tool has ended and its output has been read; never rejects. */
-    ended;
-    #over = false;
-    constructor(child, pid, options) {
-        this.pid = pid;
-        const watchdog = startWatchdog(pid, options);
-        const abort = () => void this.stop();
-        // Workers outlive a leader that was killed; nobody is left to end them.
-        child.once('exit', abort);
-        this.ended = collect(child).finally(() => {
-            // Who closed the output that it was given, and stays.
-            this.#send('SIGKILL');
-            this.#over = true;
-            options.signal?.removeEventListener('abort', abort);
-            watchdog.stdin?.end('over\n');
-        });
-        if (options.signal?.aborted)
-            abort();
-        else
-            options.signal?.addEventListener('abort', abort, { once: true });
-    }
-    /** Starts the tool. Error: `tool-failed` if it cannot be started. */
-    static async start(command, args, options) {
-        try {
-            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.access)(command, node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.constants.X_OK);
-        }
-        catch (error) {
-            throw cannotStart(command, (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error));
-        }
-        const { env, owner, cwd, onOutput } = options;
-        const child = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)('/bin/sh', ['-c', _start_when_told_js__WEBPACK_IMPORTED_MODULE_4__/* .START_WHEN_TOLD */ .K, 'pg-lifeboat-start', command, ...args], {
-            ...owner,
-            ...(cwd === undefined ? {} : { cwd }),
-            detached: true,
-            env,
-            stdio: ['pipe', onOutput ? 'pipe' : 'ignore', 'pipe'],
-        });
-        if (child.stdout && child.stderr)
-            onOutput?.(child.stdout, child.stderr);
-        try {
-            await (0,node_events__WEBPACK_IMPORTED_MODULE_1__.once)(child, 'spawn');
-        }
-        catch (error) {
-            throw cannotStart('/bin/sh', (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error));
-        }
-        if (child.pid === undefined)
-            throw new Error('a started process has no id');
-        const group = new ProcessGroup(child, child.pid, options);
-        // Only now, with its watchdog at its side.
-        (0,_start_when_told_js__WEBPACK_IMPORTED_MODULE_4__/* .tellToStart */ .l)(child);
-        return group;
-    }
-    pause() {
-        this.#send('SIGSTOP');
-    }
-    resume() {
-        this.#send('SIGCONT');
-    }
-    /** Ends the whole group, paused or not, within 3 s, and waits for it. */
-    async stop() {
-        this.#send('SIGTERM');
-        this.#send('SIGCONT');
-        const kill = setTimeout(() => this.#send('SIGKILL'), KILL_AFTER_MS);
-        const end = await this.ended;
-        clearTimeout(kill);
-        return end;
-    }
-    #send(signal) {
-        // Also after the leader's end: as long as its output is open, a worker of it lives and has to be reached.
-        if (this.#over)
-            return;
-        try {
-            process.kill(-this.pid, signal);
-        }
-        catch (error) {
-            // Nobody is left, or none but who became another user (a command with sudo).
-            if ((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error) !== 'ESRCH' && (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error) !== 'EPERM')
-                throw error;
-        }
-    }
-}
-function cannotStart(command, why) {
-    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .LifeboatError */ .H3('tool-failed', `${command} cannot be started (${why})`, 'Reinstall the PostgreSQL packages.');
-}
-async function collect(child) {
-    let chunks = [];
-    let bytes = 0;
-    child.stderr?.on('data', (chunk) => {
-        chunks.push(chunk);
-        bytes += chunk.length;
-        if (bytes <= 2 * MAX_STDERR)
-            return;
-        const tail = Buffer.concat(chunks).subarray(-MAX_STDERR);
-        chunks = [tail];
-        bytes = tail.length;
-    });
-    const [code, signal] = (await (0,node_events__WEBPACK_IMPORTED_MODULE_1__.once)(child, 'close'));
-    return { code, signal, stderr: Buffer.concat(chunks).subarray(-MAX_STDERR).toString('utf8') };
-}
-/**
- * Waits on a pipe that only this process holds open. A line on it means that all is over; its end without one means that
- * this process died.
- */
-function startWatchdog(group, options) {
-    const script = `read -r word && exit 0
-kill -TERM "-$1" 2>/dev/null; kill -CONT "-$1" 2>/dev/null
-sleep 3
-kill -KILL "-$1" 2>/dev/null
-[ -z "$2" ] || rm -rf -- "$2"`;
-    const watchdog = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)('/bin/sh', ['-c', script, 'pg-lifeboat-watchdog', String(group), options.removeOnDeath ?? ''], {
-        detached: true,
-        env: { PATH: options.env.PATH ?? '/usr/bin:/bin' },
-        stdio: ['pipe', 'ignore', 'ignore'],
-    });
-    watchdog.on('error', () => undefined);
-    watchdog.stdin?.on('error', () => undefined);
-    watchdog.unref();
-    return watchdog;
-}
-
-
-/***/ }),
-
-/***/ 8764:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   _: () => (/* binding */ scrub)
-/* harmony export */ });
-/* unused harmony export WITHHELD */
-/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7975);
-/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_util__WEBPACK_IMPORTED_MODULE_0__);
-
-const MASK = '***';
-/** What stands for what was left out. */
-const WITHHELD = '(withheld: may hold row values)';
-/** A line that begins a message of a tool or the server; others continue the one before. */
-const LABEL = /^(?:[\w./-]+: )?(?:(?:while |warning: |error: |detail: |hint: |fatal: |info: )|[\w./:<>-]*\s*(?:ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|LOG|DEBUG\d?|DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LOCATION|LINE \d+|Command was):)/;
-const TOOL_LINE = /^(?:pg_\w+|psql|initdb|postgres|createdb|vacuumdb)(?::|\[)/;
-/** What follows these up to the next label belongs to them. */
-const MULTI_LINE = /\b(?:CONTEXT|DETAIL|detail|STATEMENT|QUERY|LINE \d+|Command was):/;
-/** Details whose shape is known to hold names only. */
-const PLAIN_DETAIL = /(depends? on |owner of |objects? in |other sessions?|Member of |privileges? for |GRANT |extension )/;
-/**
- * Makes the text of a tool or a server fit for a log: no secret in any form of percent-encoding, no credentials in
- * URLs, no row content (COPY contexts, details, rejected values, statements), no workflow command, no control
- * characters. Works on English messages; what it cannot recognise in a place where values occur it withholds.
- */
-function scrub(text, secrets) {
-    const patterns = secretPatterns(secrets);
-    let result = text;
-    // Taking something out can join what stood around it, so until nothing changes any more.
-    for (let round = 0; round < 5; round += 1) {
-        const before = result;
-        result = defuse(dropValues(maskUrls(mask(clean(result), patterns, MASK))));
-        if (result === before)
-            break;
-    }
-    return removeAll(result, patterns);
-}
-/** One pattern a secret; every character may stand percent-encoded, in either case. Lines of a key count one by one. */
-function secretPatterns(secrets) {
-    const parts = secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)].flatMap((part) => [part, clean(part)]));
-    const decoded = parts.flatMap((part) => [part, decodeIfPossible(part)]);
-    const unique = [...new Set(decoded)].filter((part) => part.trim() !== '');
-    unique.sort((a, b) => b.length - a.length);
-    return unique.map((secret) => new RegExp([...secret].map(characterPattern).join(''), 'gu'));
-}
-function decodeIfPossible(text) {
-    try {
-        return decodeURIComponent(text);
-    }
-    catch {
-        return text;
-    }
-}
-function characterPattern(character) {
-    const encoded = [...Buffer.from(character)].map((byte) => `%${hexPattern(byte >> 4)}${hexPattern(byte & 15)}`);
-    return `(?:${`\\u{${character.codePointAt(0)?.toString(16)}}`}|${encoded.join('')})`;
-}
-function hexPattern(digit) {
-    const lower = digit.toString(16);
-    return digit < 10 ? lower : `[${lower}${lower.toUpperCase()}]`;
-}
-function mask(text, patterns, replacement) {
-    return patterns.reduce((result, pattern) => result.replace(pattern, replacement), text);
-}
-/** For what masking cannot end, such as a secret made of asterisks. Every round is shorter, so it ends. */
-function removeAll(text, patterns) {
-    let result = text;
-    for (;;) {
-        const shorter = defuseRemoved(mask(result, patterns, ''));
-        if (shorter === result)
-            return result;
-        result = shorter;
-    }
-}
-/** Removal must not bring a workflow command together; here it is taken away, since adding could go on for ever. */
-function defuseRemoved(text) {
-    return text.replace(/^(\s*)::+/gm, '$1').replaceAll('##[', '[');
-}
-/** Terminal sequences, control and invisible characters go; every kind of line end becomes a line feed. */
-function clean(text) {
-    return (0,node_util__WEBPACK_IMPORTED_MODULE_0__.stripVTControlCharacters)(text.replaceAll(/\r\n?|[\v\f\u0085\u2028\u2029]/g, '\n')).replaceAll(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, '');
-}
-function maskUrls(text) {
-    return text
-        .replaceAll(/\b([a-z][a-z0-9+.-]{1,30}:\/\/)[^\s/?#]*:\S*@/gi, `$1${MASK}@`)
-        .replaceAll(/\b((?:ssl|pg)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)/gi, `$1${MASK}`);
-}
-/** The runner takes `::` at the start of a line, and `##[` anywhere, for a command. */
-function defuse(text) {
-    return text.replace(/^(\s*):(?=:)/gm, '$1: ').replaceAll('##[', '## [');
-}
-function dropValues(text) {
-    const kept = [];
-    let dropping = false;
-    for (const line of text.split('\n')) {
-        const starts = LABEL.test(line) || TOOL_LINE.test(line);
-        if (dropping && !starts)
-            continue;
-        const safe = safeLine(line);
-        dropping = safe !== line || MULTI_LINE.test(line);
-        kept.push(safe);
-    }
-    return kept.join('\n');
-}
-/** The line without values. If it comes back changed, the lines that go on from it belong to a value too. */
-function safeLine(line) {
-    const context = /^(.*?\bCONTEXT:\s+)(.*)$/.exec(line);
-    if (context !== null)
-        return `${context[1]}${safeContext(context[2] ?? '')}`;
-    // What the server said while rows were read comes as a detail of the tool.
-    const detail = /^(.*?\b(?:DETAIL|detail):\s+)(?!Error message from server: )(.*)$/.exec(line);
-    if (detail !== null)
-        return `${detail[1]}${safeDetail(detail[2] ?? '')}`;
-    const statement = /^(.*?\b(?:STATEMENT|QUERY|LINE \d+):)/.exec(line);
-    if (statement !== null)
-        return `${statement[1]} ${WITHHELD}`;
-    const command = /^(.*?\bCommand was: )(.*)$/.exec(line);
-    if (command !== null)
-        return `${command[1]}${(command[2] ?? '').replaceAll(/'(?:[^']|'')*'?/g, "'…'")}`;
-    // `invalid input syntax for type integer: "…"`: the value may go on in the next line.
-    return line.replace(/(\b(?:ERROR|FATAL|error):.*?: )".*$/, '$1"…"');
-}
-function safeContext(context) {
-    if (context === WITHHELD)
-        return context;
-    return /^COPY .{1,200}?, line \d+(?:, column [^:"]{1,130})?/.exec(context)?.[0] ?? WITHHELD;
-}
-function safeDetail(detail) {
-    const key = /^Key \((.{1,300}?)\)=\((?:.*)\) (already exists|is not present in table "[^"]*"|is still referenced from table "[^"]*"|is duplicated)\.?$/;
-    const found = key.exec(detail);
-    if (found !== null)
-        return `Key (${found[1]})=(…) ${found[2]}.`;
-    if (/^Key \([^=]*\)=\(…\) /.test(detail) || detail === WITHHELD)
-        return detail;
-    return PLAIN_DETAIL.test(detail) && !/["']\s*=|=\(|contains/.test(detail) ? detail : WITHHELD;
-}
-
-
-/***/ }),
-
-/***/ 6920:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   K: () => (/* binding */ START_WHEN_TOLD),
-/* harmony export */   l: () => (/* binding */ tellToStart)
-/* harmony export */ });
-/**
- * For `/bin/sh -c`: becomes the program in its arguments (same process, standard input empty) when it is told to. Between
- * the start of a process and that of the one that watches over it this process may be killed; then nobody tells it, and
- * it ends.
- */
-const START_WHEN_TOLD = 'read -r word || exit 1; exec "$@" < /dev/null';
-/** Tells it; its standard input must be a pipe. */
-function tellToStart(child) {
-    // It may have been ended meanwhile.
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end('start\n');
-}
-
-
-/***/ }),
-
-/***/ 198:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   DB: () => (/* binding */ TABLE_PATTERNS_ACCEPTED),
-/* harmony export */   I_: () => (/* binding */ matchesTable),
-/* harmony export */   S7: () => (/* binding */ parseTablePattern),
-/* harmony export */   sW: () => (/* binding */ nearTables)
-/* harmony export */ });
-/* unused harmony export selectTables */
-/** What `parseTablePattern` takes, for people. */
-const TABLE_PATTERNS_ACCEPTED = 'names such as orders, sales.orders or "Sales"."Order", where * stands for any characters and ? for one';
-/**
- * Reads a pattern as SQL reads names: what is not quoted is folded to lower case; what is quoted stands for itself, `*`
- * and `?` included. Undefined if the text is none.
- */
-function parseTablePattern(text) {
-    const parts = splitName(text.trim());
-    const [first, second, ...more] = parts ?? [];
-    if (first === undefined || more.length > 0)
-        return undefined;
-    return second === undefined ? { text, name: first } : { text, schema: first, name: second };
-}
-function matchesTable(pattern, { schema, name }) {
-    return pattern.name.test(name) && (pattern.schema === undefined || pattern.schema.test(schema));
-}
-/** The tables that any of the patterns names, with the partitions of those that are partitioned. */
-function selectTables(tables, patterns) {
-    const isNamed = (table) => patterns.some((pattern) => matchesTable(pattern, table));
-    const named = new Set(tables.filter(isNamed).map(({ oid }) => oid));
-    let before;
-    do {
-        before = named.size;
-        for (const { oid, isPartition, parents } of tables) {
-            if (isPartition && parents.some((parent) => named.has(parent)))
-                named.add(oid);
-        }
-    } while (named.size > before);
-    return tables.filter(({ oid }) => named.has(oid));
-}
-/** Names that somebody may have meant, the likeliest first. */
-function nearTables(pattern, tables) {
-    const meant = pattern.text.replaceAll(/["*?]/g, '').toLowerCase().split('.').at(-1) ?? '';
-    return tables
-        .map((table) => ({ table, distance: distanceBetween(meant, table.name.toLowerCase()) }))
-        .filter(({ table, distance }) => distance <= Math.max(2, meant.length / 3) || isWithin(meant, table.name))
-        .sort((a, b) => a.distance - b.distance)
-        .map(({ table }) => table);
-}
-function isWithin(meant, name) {
-    const [short, long] = [meant, name.toLowerCase()].sort((a, b) => a.length - b.length);
-    return short !== undefined && short.length >= 3 && (long?.includes(short) ?? false);
-}
-function splitName(text) {
-    const parts = [''];
-    let rest = text;
-    while (rest !== '') {
-        const quoted = /^"((?:[^"]|"")+)"/.exec(rest);
-        const last = parts.length - 1;
-        if (quoted?.[1] !== undefined) {
-            parts[last] += RegExp.escape(quoted[1].replaceAll('""', '"'));
-            rest = rest.slice(quoted[0].length);
-            continue;
-        }
-        const [character = ''] = rest;
-        if (character === '"' || /\s/.test(character))
-            return undefined;
-        if (character === '.')
-            parts.push('');
-        else
-            parts[last] += WILDCARDS[character] ?? RegExp.escape(character.toLowerCase());
-        rest = rest.slice(character.length);
-    }
-    return parts.includes('') ? undefined : parts.map((part) => new RegExp(`^${part}$`, 'su'));
-}
-const WILDCARDS = { '*': '.*', '?': '.' };
-/** How many characters have to be put in, left out or replaced to get from one to the other (Levenshtein). */
-function distanceBetween(a, b) {
-    let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-    for (const [index, letter] of [...a].entries()) {
-        const next = [index + 1];
-        for (let at = 1; at <= b.length; at += 1) {
-            const replaced = (row[at - 1] ?? 0) + (b[at - 1] === letter ? 0 : 1);
-            next.push(Math.min(replaced, (row[at] ?? 0) + 1, (next[at - 1] ?? 0) + 1));
-        }
-        row = next;
-    }
-    return row.at(-1) ?? 0;
-}
-
-
-/***/ }),
-
-/***/ 7838:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   A1: () => (/* binding */ pinnedMode),
-/* harmony export */   YF: () => (/* binding */ tlsOptions),
-/* harmony export */   ZH: () => (/* binding */ rootFile),
-/* harmony export */   qU: () => (/* binding */ isSocket),
-/* harmony export */   wX: () => (/* binding */ encryptionOrder)
-/* harmony export */ });
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
-/* harmony import */ var node_net__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7030);
-/* harmony import */ var node_net__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_net__WEBPACK_IMPORTED_MODULE_1__);
-/* harmony import */ var node_tls__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1692);
-/* harmony import */ var node_tls__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_tls__WEBPACK_IMPORTED_MODULE_2__);
-/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
-
-
-
-
-/** Where OpenSSL builds of the usual distributions keep the system's certificate authorities in one file. */
-const SYSTEM_ROOTS = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem'];
-/** What is tried on one address, in libpq's order. A Unix socket is never encrypted, whatever sslmode says. */
-function encryptionOrder(sslmode, host) {
-    if (isSocket(host) || sslmode === 'disable')
-        return ['plain'];
-    if (sslmode === 'allow')
-        return ['plain', 'tls'];
-    return sslmode === 'prefer' ? ['tls', 'plain'] : ['tls'];
-}
-function isSocket(host) {
-    return host.host.startsWith('/');
-}
-/**
- * The file of trusted certificates, or undefined where nothing is to be verified. `system` becomes a path, because
- * PostgreSQL tools before 16 do not know the word. Throws LifeboatError `tls-no-root-certificate`.
- */
-function rootFile(settings, env) {
-    const { sslrootcert, sslmode, input } = settings;
-    if (sslrootcert === 'system') {
-        const found = [env.SSL_CERT_FILE ?? '', ...SYSTEM_ROOTS].find((path) => path !== '' && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(path));
-        if (found !== undefined)
-            return found;
-    }
-    else if (sslrootcert !== undefined && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(sslrootcert)) {
-        return sslrootcert;
-    }
-    else if (sslmode !== 'verify-ca' && sslmode !== 'verify-full') {
-        // libpq too goes on without a check when the file is not there.
-        return undefined;
-    }
-    const place = sslrootcert === undefined ? 'no root certificate is given' : `${sslrootcert} is not there`;
-    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .LifeboatError */ .H3('tls-no-root-certificate', `sslmode=${sslmode} needs a root certificate, and ${place}`, `Give the certificate authority as PEM by database-ca, or add sslrootcert=system to ${input} if it is a public one.`);
-}
-/** The mode that makes the tools do what was done here, and nothing else. */
-function pinnedMode(sslmode, encryption) {
-    if (encryption === 'plain')
-        return 'disable';
-    return sslmode === 'verify-ca' || sslmode === 'verify-full' ? sslmode : 'require';
-}
-/**
- * Node's TLS options for what libpq does: the chain is verified as soon as there is a root certificate, the name only
- * with verify-full. Throws LifeboatError `tls-client-certificate` for a key that libpq would refuse.
- */
-function tlsOptions(settings, name, root) {
-    const { sslmode, sslcert, sslkey, sslcrl, sslMinVersion, sslMaxVersion } = settings;
-    const options = {
-        rejectUnauthorized: root !== undefined,
-        checkServerIdentity: (_, certificate) => (sslmode === 'verify-full' ? checkName(name, certificate) : undefined),
-        minVersion: sslMinVersion ?? 'TLSv1.2',
-    };
-    if ((0,node_net__WEBPACK_IMPORTED_MODULE_1__.isIP)(name) === 0)
-        options.servername = name;
-    if (sslMaxVersion !== undefined)
-        options.maxVersion = sslMaxVersion;
-    if (root !== undefined) {
-        options.ca = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(root);
-        if (sslcrl !== undefined && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(sslcrl))
-            options.crl = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(sslcrl);
-    }
-    if (sslcert !== undefined && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(sslcert)) {
-        options.cert = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(sslcert);
-        options.key = readKey(sslkey);
-    }
-    return options;
-}
-/** libpq takes the common name of a certificate without alternative names for an address too; Node does not. */
-function checkName(name, certificate) {
-    const bare = certificate.subjectaltname === undefined && (0,node_net__WEBPACK_IMPORTED_MODULE_1__.isIP)(name) !== 0;
-    return bare && certificate.subject?.CN === name ? undefined : (0,node_tls__WEBPACK_IMPORTED_MODULE_2__.checkServerIdentity)(name, certificate);
-}
-function readKey(path) {
-    const stats = path === undefined ? undefined : (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.statSync)(path, { throwIfNoEntry: false });
-    if (path === undefined || !stats?.isFile()) {
-        throw clientKeyError('the client certificate has no private key file', 'Name the key file with sslkey.');
-    }
-    // libpq: 0600 for one's own, 0640 for a file of root's.
-    if ((stats.mode & (stats.uid === 0 ? 0o027 : 0o077)) !== 0) {
-        throw clientKeyError(`others may read the client key ${path}`, `Run chmod 0600 ${path}.`);
-    }
-    return (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path);
-}
-function clientKeyError(message, remedy) {
-    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .LifeboatError */ .H3('tls-client-certificate', message, remedy);
-}
-
-
-/***/ }),
-
-/***/ 7927:
+/***/ 4047:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  AI: () => (/* binding */ parseToc),
-  Zi: () => (/* reexport */ sequenceSets),
-  RY: () => (/* reexport */ tableDataEntries)
+  mq: () => (/* reexport */ compareInventories),
+  Ms: () => (/* reexport */ isDumped),
+  zw: () => (/* binding */ readInventory)
 });
 
-// UNUSED EXPORTS: archiveEncoding, buildArchiveToc, largeObjectGroups, largeObjectIds, largeObjectsEntries, parseLargeObjectsFile, writeToc
+// UNUSED EXPORTS: relationOf
 
-// EXTERNAL MODULE: external "node:buffer"
-var external_node_buffer_ = __nccwpck_require__(4573);
-// EXTERNAL MODULE: ./src/base/errors.ts
-var errors = __nccwpck_require__(4758);
-;// CONCATENATED MODULE: ./src/postgres/toc-types.ts
-/** Position in the list = the number in the file. */
-const TOC_SECTIONS = [undefined, 'none', 'pre-data', 'data', 'post-data'];
-const TOC_MAGIC = 'PGDMP';
-/** `archTar`: what pg_dump writes into the header of a directory archive. */
-const DIRECTORY_FORMAT = 3;
-
-// EXTERNAL MODULE: ./src/postgres/archive-text.ts
-var archive_text = __nccwpck_require__(3101);
-;// CONCATENATED MODULE: ./src/postgres/copy-statement.ts
-
-const IDENTIFIER = /(?:"(?:[^"]|"")+"|[^\s"'().,;]+)/y;
-const COLUMN_LIST = /\((?:"(?:[^"]|"")+"|[^"()])*\)/y;
-const BEFORE = /COPY /y;
-const AFTER = / *FROM stdin;\s*$/y;
-/**
- * Takes pg_dump's `COPY schema.table (columns) FROM stdin;` apart. Identifiers may hold anything inside their quotes.
- * Throws LifeboatError `damaged-toc` for any other text: the statement is about to be run.
- */
-function parseCopyStatement(statement) {
-    let position = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = position;
-        const match = pattern.exec(statement)?.[0];
-        position += match?.length ?? 0;
-        return match;
-    };
-    const takeDot = () => statement[position] === '.' && ++position > 0;
-    if (take(BEFORE) === undefined)
-        fail();
-    const schema = take(IDENTIFIER) ?? fail();
-    const name = takeDot() ? (take(IDENTIFIER) ?? fail()) : undefined;
-    take(/ */y);
-    const columns = take(COLUMN_LIST) ?? '';
-    if (take(AFTER) === undefined)
-        fail();
-    return { table: name === undefined ? schema : `${schema}.${name}`, columns };
-}
-function fail() {
-    throw new errors/* LifeboatError */.H3('damaged-toc', 'toc.dat has a COPY statement that pg_dump does not write', 'Take another backup set; the integrity mode of action-verify says which parts of this one are damaged.');
-}
-
-;// CONCATENATED MODULE: ./src/postgres/toc-entries.ts
-
-
-
-/** The entries with table rows, in the archive's order. Throws LifeboatError `damaged-toc`. */
-function tableDataEntries(toc) {
-    const text = (0,archive_text/* archiveText */.g)(toc);
-    return entriesOf(toc, 'TABLE DATA').map((entry) => {
-        const { dumpId, oid, tag, namespace, fileName } = entry;
-        if (namespace === null || fileName === undefined || !entry.copyStmt)
-            return toc_entries_fail(entry);
-        const viaPartitionRoot = entry.defn?.startsWith('-- load via partition root ') ?? false;
-        const [schema, name, copyStmt] = [text(namespace), text(tag), text(entry.copyStmt)];
-        return { dumpId, oid, schema, name, fileName, copyStmt, ...parseCopyStatement(copyStmt), viaPartitionRoot };
-    });
-}
-/** The entries with large objects: at most one up to PostgreSQL 16, one for every 1,000 objects or so since 17. */
-function largeObjectsEntries(toc) {
-    return entriesOf(toc, 'BLOBS').map((entry) => ({ dumpId: entry.dumpId, fileName: entry.fileName ?? toc_entries_fail(entry) }));
-}
-/**
- * The OIDs of the large objects that the archive creates, by the entry that holds their contents: one entry for all up to
- * PostgreSQL 16 (they stand in single `BLOB` entries), one for each `BLOB METADATA` entry since 17.
- */
-function largeObjectGroups(toc) {
-    const lists = entriesOf(toc, 'BLOB METADATA').map((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
-    const singles = entriesOf(toc, 'BLOB').map((entry) => entry.tag);
-    return [...lists, singles].filter((tags) => tags.length > 0).map((tags) => tags.map(Number));
-}
-/** All of them, ascending. */
-function largeObjectIds(toc) {
-    return largeObjectGroups(toc)
-        .flat()
-        .sort((a, b) => a - b);
-}
-/** Reads a `blobs.toc` or `blobs_<id>.toc` file. Throws LifeboatError `damaged-toc`. */
-function parseLargeObjectsFile(text) {
-    const lines = text.split('\n');
-    if (lines.pop() !== '')
-        return failWith('a list of large objects ends in the middle of a line');
-    return lines.map((line) => {
-        const match = /^([1-9]\d{0,9}) (blob_\d+\.dat)$/.exec(line);
-        if (match?.[1] === undefined || match[2] === undefined)
-            return failWith('a list of large objects has an odd line');
-        return { oid: Number(match[1]), fileName: match[2] };
-    });
-}
-/** What every sequence will be set to. Throws LifeboatError `damaged-toc`. */
-function sequenceSets(toc) {
-    const text = (0,archive_text/* archiveText */.g)(toc);
-    return entriesOf(toc, 'SEQUENCE SET').map((entry) => {
-        const match = /^SELECT pg_catalog\.setval\(E?'(?:[^']|'')+', (-?\d+), (true|false)\);\s*$/.exec(entry.defn ?? '');
-        const { dumpId, oid, namespace, tag } = entry;
-        if (match?.[1] === undefined || namespace === null)
-            return toc_entries_fail(entry);
-        return { dumpId, oid, schema: text(namespace), name: text(tag), lastValue: match[1], isCalled: match[2] === 'true' };
-    });
-}
-/** The encoding that the archive's text and rows are in, in PostgreSQL's spelling: `UTF8`. */
-function archiveEncoding(toc) {
-    const defn = entriesOf(toc, 'ENCODING')[0]?.defn ?? '';
-    return /^SET client_encoding = '([A-Za-z0-9_]+)';/.exec(defn)?.[1] ?? failWith('no encoding is given');
-}
-function entriesOf(toc, desc) {
-    return toc.entries.filter((entry) => entry.desc === desc);
-}
-function toc_entries_fail(entry) {
-    return failWith(`entry ${entry.dumpId} (${entry.desc}) is incomplete`);
-}
-function failWith(what) {
-    throw new errors/* LifeboatError */.H3('damaged-toc', `the archive's table of contents is damaged: ${what}`, 'Take another backup set; the integrity mode of action-verify says which parts of this one are damaged.');
-}
-
-;// CONCATENATED MODULE: ./src/postgres/toc.ts
-
-
-
-
-
-const VERSIONS = ['1.14', '1.15', '1.16'];
-/**
- * Reads the `toc.dat` of a directory-format archive (ReadHead and ReadToc of pg_backup_archiver.c). Whatever the bytes
- * are, it takes time and memory in proportion to their number.
- *
- * Throws LifeboatError `damaged-toc`, or `unknown-archive-version` where a newer PostgreSQL wrote it.
- */
-function parseToc(bytes) {
-    // Strings carry no encoding of their own, and one that is not UTF-8 settles it for all of them.
-    return parseAs(bytes, 'utf8') ?? parseAs(bytes, 'latin1') ?? toc_fail('has undecodable text');
-}
-function parseAs(bytes, textEncoding) {
-    const reader = new TocReader(bytes, textEncoding);
-    const version = readVersion(reader);
-    const offsetSize = readSizes(reader);
-    const toc = {
-        version,
-        format: 'directory',
-        textEncoding,
-        offsetSize,
-        compression: version === '1.14' ? reader.int() : reader.byte(),
-        ...readDate(reader),
-        database: reader.text('database name'),
-        serverVersion: reader.text('server version'),
-        dumpVersion: reader.text('pg_dump version'),
-        entries: [],
-    };
-    const count = reader.int();
-    if (count < 0)
-        toc_fail('has a negative number of entries');
-    for (let index = 0; index < count; index += 1)
-        toc.entries.push(readEntry(reader, version));
-    reader.expectEnd();
-    return reader.undecodable ? undefined : toc;
-}
-function readVersion(reader) {
-    for (const letter of TOC_MAGIC) {
-        if (reader.byte() !== letter.charCodeAt(0))
-            toc_fail('does not begin like an archive of pg_dump');
-    }
-    const [major, minor, revision] = [reader.byte(), reader.byte(), reader.byte()];
-    const version = `${major}.${minor}`;
-    if (VERSIONS.includes(version) && revision === 0)
-        return version;
-    throw new errors/* LifeboatError */.H3('unknown-archive-version', `toc.dat has the unknown archive version ${version}.${revision} (known: ${VERSIONS.join(', ')})`, 'Use a newer release of pg-lifeboat, or restore by hand as RESTORE.md in the backup set says.');
-}
-function readSizes(reader) {
-    if (reader.byte() !== 4)
-        toc_fail('has integers of an unknown size');
-    const offsetSize = reader.byte();
-    if (offsetSize !== 8 && offsetSize !== 4)
-        toc_fail('has file offsets of an unknown size');
-    if (reader.byte() !== DIRECTORY_FORMAT)
-        toc_fail('is not of the directory format');
-    return offsetSize;
-}
-function readDate(reader) {
-    const second = reader.intWithin(0, 60);
-    const minute = reader.intWithin(0, 59);
-    const hour = reader.intWithin(0, 23);
-    const day = reader.intWithin(1, 31);
-    const month = reader.intWithin(0, 11) + 1;
-    const year = reader.intWithin(0, 8_099) + 1900;
-    const daylightSaving = reader.intWithin(-1, 1);
-    const two = (value) => String(value).padStart(2, '0');
-    return {
-        createdAt: `${year}-${two(month)}-${two(day)}T${two(hour)}:${two(minute)}:${two(second)}`,
-        daylightSaving,
-    };
-}
-function readEntry(reader, version) {
-    const entry = {
-        dumpId: reader.intWithin(1, 0x7fffffff),
-        hadDumper: reader.intWithin(0, 1) === 1,
-        tableOid: reader.oid(),
-        oid: reader.oid(),
-        tag: reader.text('tag'),
-        desc: reader.text('description'),
-        section: TOC_SECTIONS[reader.intWithin(1, 4)] ?? toc_fail('has an unknown section'),
-        defn: reader.string(),
-        dropStmt: reader.string(),
-        copyStmt: reader.string(),
-        namespace: reader.string(),
-        tablespace: reader.string(),
-        tableAm: reader.string(),
-        relkind: version === '1.16' ? reader.letter() : null,
-        owner: reader.string(),
-        dependencies: [],
-    };
-    // `WITH OIDS` ended with PostgreSQL 12; the field is still there.
-    if (reader.string() !== 'false')
-        toc_fail('has a table WITH OIDS');
-    for (let id = reader.string(); id !== null; id = reader.string())
-        entry.dependencies.push(decimal(id, 0x7fffffff));
-    const fileName = reader.string();
-    if (fileName)
-        entry.fileName = checkedFileName(fileName);
-    return entry;
-}
-/** File names become paths: one that leads out of its directory comes from nobody's pg_dump. */
-function checkedFileName(name) {
-    return /^[\w][\w.-]*$/.test(name) ? name : toc_fail('has a file name that pg_dump does not write');
-}
-function decimal(text, maximum) {
-    const value = /^(0|[1-9]\d{0,9})$/.test(text) ? Number(text) : -1;
-    return value >= 0 && value <= maximum ? value : toc_fail('has a number that is none');
-}
-function toc_fail(what) {
-    throw new errors/* LifeboatError */.H3('damaged-toc', `toc.dat ${what}: it is damaged, or not the table of contents of a pg_dump directory`, 'Take another backup set; the integrity mode of action-verify says which parts of this one are damaged.');
-}
-/** Reads the primitives of an archive. Never past the end, never more than is there. */
-class TocReader {
-    #bytes;
-    #encoding;
-    #position = 0;
-    /** Set once a string was not valid in the encoding. */
-    undecodable = false;
-    constructor(bytes, encoding) {
-        this.#bytes = bytes;
-        this.#encoding = encoding;
-    }
-    byte() {
-        const value = this.#bytes[this.#position];
-        if (value === undefined)
-            return toc_fail('ends too early');
-        this.#position += 1;
-        return value;
-    }
-    /** A sign byte and four bytes, least significant first. */
-    int() {
-        const sign = this.byte();
-        const value = this.byte() + this.byte() * 0x100 + this.byte() * 0x10000 + this.byte() * 0x1000000;
-        if (sign > 1 || value > 0x7fffffff)
-            toc_fail('has an integer out of range');
-        return sign === 1 && value !== 0 ? -value : value;
-    }
-    intWithin(minimum, maximum) {
-        const value = this.int();
-        return value >= minimum && value <= maximum ? value : toc_fail('has an integer out of range');
-    }
-    /** A length and as many bytes; null for the length -1. */
-    string() {
-        const length = this.int();
-        if (length === -1)
-            return null;
-        if (length < 0 || length > this.#bytes.length - this.#position)
-            return toc_fail('has a string that is longer than the file');
-        const slice = this.#bytes.subarray(this.#position, this.#position + length);
-        this.#position += length;
-        if (slice.includes(0))
-            toc_fail('has a zero byte in a string');
-        if (this.#encoding === 'utf8' && !(0,external_node_buffer_.isUtf8)(slice))
-            this.undecodable = true;
-        return slice.toString(this.#encoding);
-    }
-    text(what) {
-        return this.string() ?? toc_fail(`has no ${what}`);
-    }
-    oid() {
-        return decimal(this.text('object id'), 0xffffffff);
-    }
-    letter() {
-        const code = this.intWithin(0, 127);
-        return code === 0 ? '' : String.fromCharCode(code);
-    }
-    expectEnd() {
-        if (this.#position !== this.#bytes.length)
-            toc_fail('goes on after its last entry');
-    }
-}
-
-
-/***/ }),
-
-/***/ 4417:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Q: () => (/* binding */ TOOL_CONNINFO),
-/* harmony export */   i: () => (/* binding */ buildToolEnvironment)
-/* harmony export */ });
-/* harmony import */ var _pins_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9651);
-/* harmony import */ var _tls_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7838);
-
-
-/**
- * For `--dbname` of a PostgreSQL tool: libpq has no environment variables for these. It holds no secret, and the rest
- * comes from the environment. A dump that is paused must outlive the idle limits of NAT gateways, and no
- * tcp_user_timeout may end it.
- */
-const TOOL_CONNINFO = 'keepalives_idle=30 keepalives_interval=10 keepalives_count=6 tcp_user_timeout=0';
-/**
- * The whole environment of a PostgreSQL tool: it reaches the server that the clients reached, in the same way, with the
- * same pins, and says its messages in English. Nothing else is inherited, so nothing else can redirect it.
- */
-function buildToolEnvironment(context) {
-    const { settings, target, env, temp } = context;
-    const result = {
-        PATH: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
-        HOME: env.HOME || temp,
-        TMPDIR: temp,
-        LC_ALL: 'C',
-        TZ: 'UTC',
-        PSQLRC: '/dev/null',
-        PGHOST: target.host.host,
-        PGPORT: String(target.host.port),
-        PGUSER: settings.user,
-        PGDATABASE: context.database,
-        PGPASSFILE: context.passfile,
-        PGAPPNAME: 'pg-lifeboat',
-        PGCONNECT_TIMEOUT: String(settings.connectTimeoutSeconds),
-        PGTZ: 'UTC',
-        PGCLIENTENCODING: context.serverEncoding,
-        PGGSSENCMODE: 'disable',
-        PGCHANNELBINDING: settings.channelBinding,
-        ...tlsVariables(context),
-    };
-    if (!(0,_tls_js__WEBPACK_IMPORTED_MODULE_0__/* .isSocket */ .qU)(target.host))
-        result.PGHOSTADDR = target.address;
-    if (context.acceptsOptions) {
-        result.PGOPTIONS = (0,_pins_js__WEBPACK_IMPORTED_MODULE_1__/* .pinOptions */ .ep)(context.serverVersion, settings.options, context.searchPath);
-    }
-    return result;
-}
-function tlsVariables({ settings, target, rootFile }) {
-    const result = { PGSSLMODE: (0,_tls_js__WEBPACK_IMPORTED_MODULE_0__/* .pinnedMode */ .A1)(settings.sslmode, target.encryption) };
-    if (target.encryption === 'plain')
-        return result;
-    const optional = {
-        PGSSLROOTCERT: rootFile,
-        PGSSLCERT: settings.sslcert,
-        PGSSLKEY: settings.sslkey,
-        PGSSLCRL: settings.sslcrl,
-        PGSSLMINPROTOCOLVERSION: settings.sslMinVersion,
-        PGSSLMAXPROTOCOLVERSION: settings.sslMaxVersion,
-        PGSSLNEGOTIATION: settings.sslnegotiation === 'direct' ? 'direct' : undefined,
-    };
-    for (const [name, value] of Object.entries(optional))
-        if (value !== undefined)
-            result[name] = value;
-    return result;
-}
-
-
-/***/ }),
-
-/***/ 4718:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-
-// EXPORTS
-__nccwpck_require__.d(__webpack_exports__, {
-  s: () => (/* binding */ examine)
-});
-
-// EXTERNAL MODULE: ./src/base/findings.ts
-var base_findings = __nccwpck_require__(5475);
-// EXTERNAL MODULE: ./src/base/progress.ts
-var progress = __nccwpck_require__(8122);
-// EXTERNAL MODULE: ./src/base/units.ts
-var units = __nccwpck_require__(9182);
 // EXTERNAL MODULE: ./src/postgres/catalog-session.ts
 var catalog_session = __nccwpck_require__(6893);
 ;// CONCATENATED MODULE: ./src/postgres/structure-sql.ts
@@ -50106,8 +49112,1064 @@ async function readNames(client, query) {
     return rows.map((row) => row.name);
 }
 
+
+/***/ }),
+
+/***/ 1232:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   C: () => (/* binding */ passfileLine),
+/* harmony export */   k: () => (/* binding */ readPassfile)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+
+const EMPTY = { find: () => undefined };
+/**
+ * Reads a password file (https://www.postgresql.org/docs/current/libpq-pgpass.html). Like libpq it passes over one that
+ * does not exist or is no plain file, and refuses one that others may read.
+ */
+function readPassfile(path) {
+    const stats = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.statSync)(path, { throwIfNoEntry: false });
+    if (!stats?.isFile())
+        return EMPTY;
+    if ((stats.mode & 0o077) !== 0)
+        return { ...EMPTY, refused: `${path} (others may read it: chmod 0600)` };
+    const lines = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path, 'utf8').split(/\r?\n/);
+    const entries = lines.filter((line) => line !== '' && !line.startsWith('#')).map(splitFields);
+    return {
+        find: (host, port, database, user) => {
+            const wanted = [host, String(port), database, user];
+            return entries.find((fields) => wanted.every((value, index) => matches(fields[index], value)))?.[4]?.text;
+        },
+    };
+}
+/** One line that gives this password to every server: the environment names the server. */
+function passfileLine(password) {
+    return `*:*:*:*:${password.replaceAll('\\', '\\\\').replaceAll(':', '\\:')}\n`;
+}
+/** Four fields end at an unescaped colon; the fifth runs to the next one too, as in libpq. */
+function splitFields(line) {
+    return line.split(/(?<!(?<!\\)(?:\\\\)*\\):/).map((raw) => ({
+        text: raw.replaceAll(/\\(.)/g, '$1'),
+        any: raw === '*',
+    }));
+}
+function matches(field, value) {
+    return field !== undefined && (field.any || field.text === value);
+}
+
+
+/***/ }),
+
+/***/ 9651:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   JO: () => (/* binding */ pinStatement),
+/* harmony export */   ep: () => (/* binding */ pinOptions),
+/* harmony export */   n0: () => (/* binding */ sessionPins)
+/* harmony export */ });
+/* unused harmony export SESSION_PINS */
+/**
+ * The settings of every session that dumps, feeds or proves. Equal settings on both sides are what makes the text of a
+ * value, and so a fingerprint, comparable; pg_dump itself leaves TimeZone, bytea_output, lc_monetary and xmloption to
+ * the server. The timeouts are 0 because a timeout on a snapshot holder ends the dump.
+ */
+const SESSION_PINS = [
+    ['TimeZone', 'UTC'],
+    ['bytea_output', 'hex'],
+    ['DateStyle', 'ISO, MDY'],
+    ['IntervalStyle', 'postgres'],
+    ['extra_float_digits', '3'],
+    ['lc_monetary', 'C'],
+    ['xmloption', 'content'],
+    // Off, it makes a text of NULL in an array that is read.
+    ['array_nulls', 'on'],
+    ['quote_all_identifiers', 'off'],
+    ['standard_conforming_strings', 'on'],
+    ['search_path', ''],
+    ['row_security', 'off'],
+    // A database may make its sessions read-only; a restore into a copy of it writes.
+    ['default_transaction_read_only', 'off'],
+    ['statement_timeout', '0'],
+    ['lock_timeout', '0'],
+    ['idle_in_transaction_session_timeout', '0'],
+];
+/** The pins that a server of this `server_version_num` knows. */
+function sessionPins(serverVersion) {
+    return [
+        ...SESSION_PINS,
+        ...(serverVersion >= 140_000 ? [['idle_session_timeout', '0']] : []),
+        ...(serverVersion >= 170_000 ? [['transaction_timeout', '0']] : []),
+    ];
+}
+/** One SELECT that pins the session; works in a read-only transaction and on a standby. */
+function pinStatement(serverVersion) {
+    const calls = sessionPins(serverVersion).map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`);
+    return `SELECT ${calls.join(', ')}`;
+}
+/**
+ * The pins in the syntax of libpq's `options` (PGOPTIONS), after the user's own options: the last one wins. With the
+ * search_path of the role's `own` the tool must set its own, as pg_dump does once it has looked up its patterns.
+ */
+function pinOptions(serverVersion, ownOptions, searchPath = 'pinned') {
+    const pins = sessionPins(serverVersion).filter(([name]) => searchPath === 'pinned' || name !== 'search_path');
+    const words = pins.map(([name, value]) => `-c ${name}=${escapeOption(value)}`);
+    return [...(ownOptions ? [ownOptions] : []), ...words].join(' ');
+}
+/** The server splits options at white space, and a backslash keeps the next character (pg_split_opts). */
+function escapeOption(value) {
+    return value.replaceAll(/[\s\\]/g, '\\$&');
+}
+
+
+/***/ }),
+
+/***/ 5276:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   P: () => (/* binding */ ProcessGroup)
+/* harmony export */ });
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1421);
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_child_process__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_events__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8474);
+/* harmony import */ var node_events__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_events__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1455);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
+/* harmony import */ var _start_when_told_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(6920);
+
+
+
+
+
+const MAX_STDERR = 4 << 20;
+const KILL_AFTER_MS = 3_000;
+/**
+ * A tool, or a command of the user, in a process group of its own: pg_dump and pg_restore fork workers, and a signal must
+ * reach them all. A watchdog outside the group ends it, paused or not, if this process dies without a chance to: a stopped
+ * pg_dump would otherwise hold its locks on production for as long as the machine lives.
+ */
+class ProcessGroup {
+    pid;
+    /** Resolves when the tool has ended and its output has been read; never rejects. */
+    ended;
+    #over = false;
+    constructor(child, pid, options) {
+        this.pid = pid;
+        const watchdog = startWatchdog(pid, options);
+        const abort = () => void this.stop();
+        // Workers outlive a leader that was killed; nobody is left to end them.
+        child.once('exit', abort);
+        this.ended = collect(child).finally(() => {
+            // Who closed the output that it was given, and stays.
+            this.#send('SIGKILL');
+            this.#over = true;
+            options.signal?.removeEventListener('abort', abort);
+            watchdog.stdin?.end('over\n');
+        });
+        if (options.signal?.aborted)
+            abort();
+        else
+            options.signal?.addEventListener('abort', abort, { once: true });
+    }
+    /** Starts the tool. Error: `tool-failed` if it cannot be started. */
+    static async start(command, args, options) {
+        try {
+            await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.access)(command, node_fs_promises__WEBPACK_IMPORTED_MODULE_2__.constants.X_OK);
+        }
+        catch (error) {
+            throw cannotStart(command, (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error));
+        }
+        const { env, owner, cwd, onOutput } = options;
+        const child = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)('/bin/sh', ['-c', _start_when_told_js__WEBPACK_IMPORTED_MODULE_4__/* .START_WHEN_TOLD */ .K, 'pg-lifeboat-start', command, ...args], {
+            ...owner,
+            ...(cwd === undefined ? {} : { cwd }),
+            detached: true,
+            env,
+            stdio: ['pipe', onOutput ? 'pipe' : 'ignore', 'pipe'],
+        });
+        if (child.stdout && child.stderr)
+            onOutput?.(child.stdout, child.stderr);
+        try {
+            await (0,node_events__WEBPACK_IMPORTED_MODULE_1__.once)(child, 'spawn');
+        }
+        catch (error) {
+            throw cannotStart('/bin/sh', (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error));
+        }
+        if (child.pid === undefined)
+            throw new Error('a started process has no id');
+        const group = new ProcessGroup(child, child.pid, options);
+        // Only now, with its watchdog at its side.
+        (0,_start_when_told_js__WEBPACK_IMPORTED_MODULE_4__/* .tellToStart */ .l)(child);
+        return group;
+    }
+    pause() {
+        this.#send('SIGSTOP');
+    }
+    resume() {
+        this.#send('SIGCONT');
+    }
+    /** Ends the whole group, paused or not, within 3 s, and waits for it. */
+    async stop() {
+        this.#send('SIGTERM');
+        this.#send('SIGCONT');
+        const kill = setTimeout(() => this.#send('SIGKILL'), KILL_AFTER_MS);
+        const end = await this.ended;
+        clearTimeout(kill);
+        return end;
+    }
+    #send(signal) {
+        // Also after the leader's end: as long as its output is open, a worker of it lives and has to be reached.
+        if (this.#over)
+            return;
+        try {
+            process.kill(-this.pid, signal);
+        }
+        catch (error) {
+            // Nobody is left, or none but who became another user (a command with sudo).
+            if ((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error) !== 'ESRCH' && (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .codeOf */ .$N)(error) !== 'EPERM')
+                throw error;
+        }
+    }
+}
+function cannotStart(command, why) {
+    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .LifeboatError */ .H3('tool-failed', `${command} cannot be started (${why})`, 'Reinstall the PostgreSQL packages.');
+}
+async function collect(child) {
+    let chunks = [];
+    let bytes = 0;
+    child.stderr?.on('data', (chunk) => {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes <= 2 * MAX_STDERR)
+            return;
+        const tail = Buffer.concat(chunks).subarray(-MAX_STDERR);
+        chunks = [tail];
+        bytes = tail.length;
+    });
+    const [code, signal] = (await (0,node_events__WEBPACK_IMPORTED_MODULE_1__.once)(child, 'close'));
+    return { code, signal, stderr: Buffer.concat(chunks).subarray(-MAX_STDERR).toString('utf8') };
+}
+/**
+ * Waits on a pipe that only this process holds open. A line on it means that all is over; its end without one means that
+ * this process died.
+ */
+function startWatchdog(group, options) {
+    const script = `read -r word && exit 0
+kill -TERM "-$1" 2>/dev/null; kill -CONT "-$1" 2>/dev/null
+sleep 3
+kill -KILL "-$1" 2>/dev/null
+[ -z "$2" ] || rm -rf -- "$2"`;
+    const watchdog = (0,node_child_process__WEBPACK_IMPORTED_MODULE_0__.spawn)('/bin/sh', ['-c', script, 'pg-lifeboat-watchdog', String(group), options.removeOnDeath ?? ''], {
+        detached: true,
+        env: { PATH: options.env.PATH ?? '/usr/bin:/bin' },
+        stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    watchdog.on('error', () => undefined);
+    watchdog.stdin?.on('error', () => undefined);
+    watchdog.unref();
+    return watchdog;
+}
+
+
+/***/ }),
+
+/***/ 8764:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   _: () => (/* binding */ scrub)
+/* harmony export */ });
+/* unused harmony export WITHHELD */
+/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7975);
+/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_util__WEBPACK_IMPORTED_MODULE_0__);
+
+const MASK = '***';
+/** What stands for what was left out. */
+const WITHHELD = '(withheld: may hold row values)';
+/** A line that begins a message of a tool or the server; others continue the one before. */
+const LABEL = /^(?:[\w./-]+: )?(?:(?:while |warning: |error: |detail: |hint: |fatal: |info: )|[\w./:<>-]*\s*(?:ERROR|FATAL|PANIC|WARNING|NOTICE|INFO|LOG|DEBUG\d?|DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LOCATION|LINE \d+|Command was):)/;
+const TOOL_LINE = /^(?:pg_\w+|psql|initdb|postgres|createdb|vacuumdb)(?::|\[)/;
+/** What follows these up to the next label belongs to them. */
+const MULTI_LINE = /\b(?:CONTEXT|DETAIL|detail|STATEMENT|QUERY|LINE \d+|Command was):/;
+/** Details whose shape is known to hold names only. */
+const PLAIN_DETAIL = /(depends? on |owner of |objects? in |other sessions?|Member of |privileges? for |GRANT |extension )/;
+/**
+ * Makes the text of a tool or a server fit for a log: no secret in any form of percent-encoding, no credentials in
+ * URLs, no row content (COPY contexts, details, rejected values, statements), no workflow command, no control
+ * characters. Works on English messages; what it cannot recognise in a place where values occur it withholds.
+ */
+function scrub(text, secrets) {
+    const patterns = secretPatterns(secrets);
+    let result = text;
+    // Taking something out can join what stood around it, so until nothing changes any more.
+    for (let round = 0; round < 5; round += 1) {
+        const before = result;
+        result = defuse(dropValues(maskUrls(mask(clean(result), patterns, MASK))));
+        if (result === before)
+            break;
+    }
+    return removeAll(result, patterns);
+}
+/** One pattern a secret; every character may stand percent-encoded, in either case. Lines of a key count one by one. */
+function secretPatterns(secrets) {
+    const parts = secrets.flatMap((secret) => [secret, ...secret.split(/\r?\n/)].flatMap((part) => [part, clean(part)]));
+    const decoded = parts.flatMap((part) => [part, decodeIfPossible(part)]);
+    const unique = [...new Set(decoded)].filter((part) => part.trim() !== '');
+    unique.sort((a, b) => b.length - a.length);
+    return unique.map((secret) => new RegExp([...secret].map(characterPattern).join(''), 'gu'));
+}
+function decodeIfPossible(text) {
+    try {
+        return decodeURIComponent(text);
+    }
+    catch {
+        return text;
+    }
+}
+function characterPattern(character) {
+    const encoded = [...Buffer.from(character)].map((byte) => `%${hexPattern(byte >> 4)}${hexPattern(byte & 15)}`);
+    return `(?:${`\\u{${character.codePointAt(0)?.toString(16)}}`}|${encoded.join('')})`;
+}
+function hexPattern(digit) {
+    const lower = digit.toString(16);
+    return digit < 10 ? lower : `[${lower}${lower.toUpperCase()}]`;
+}
+function mask(text, patterns, replacement) {
+    return patterns.reduce((result, pattern) => result.replace(pattern, replacement), text);
+}
+/** For what masking cannot end, such as a secret made of asterisks. Every round is shorter, so it ends. */
+function removeAll(text, patterns) {
+    let result = text;
+    for (;;) {
+        const shorter = defuseRemoved(mask(result, patterns, ''));
+        if (shorter === result)
+            return result;
+        result = shorter;
+    }
+}
+/** Removal must not bring a workflow command together; here it is taken away, since adding could go on for ever. */
+function defuseRemoved(text) {
+    return text.replace(/^(\s*)::+/gm, '$1').replaceAll('##[', '[');
+}
+/** Terminal sequences, control and invisible characters go; every kind of line end becomes a line feed. */
+function clean(text) {
+    return (0,node_util__WEBPACK_IMPORTED_MODULE_0__.stripVTControlCharacters)(text.replaceAll(/\r\n?|[\v\f\u0085\u2028\u2029]/g, '\n')).replaceAll(/(?![\n\t])[\p{Cc}\p{Cf}]/gu, '');
+}
+function maskUrls(text) {
+    return text
+        .replaceAll(/\b([a-z][a-z0-9+.-]{1,30}:\/\/)[^\s/?#]*:\S*@/gi, `$1${MASK}@`)
+        .replaceAll(/\b((?:ssl|pg)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]+)/gi, `$1${MASK}`);
+}
+/** The runner takes `::` at the start of a line, and `##[` anywhere, for a command. */
+function defuse(text) {
+    return text.replace(/^(\s*):(?=:)/gm, '$1: ').replaceAll('##[', '## [');
+}
+function dropValues(text) {
+    const kept = [];
+    let dropping = false;
+    for (const line of text.split('\n')) {
+        const starts = LABEL.test(line) || TOOL_LINE.test(line);
+        if (dropping && !starts)
+            continue;
+        const safe = safeLine(line);
+        dropping = safe !== line || MULTI_LINE.test(line);
+        kept.push(safe);
+    }
+    return kept.join('\n');
+}
+/** The line without values. If it comes back changed, the lines that go on from it belong to a value too. */
+function safeLine(line) {
+    const context = /^(.*?\bCONTEXT:\s+)(.*)$/.exec(line);
+    if (context !== null)
+        return `${context[1]}${safeContext(context[2] ?? '')}`;
+    // What the server said while rows were read comes as a detail of the tool.
+    const detail = /^(.*?\b(?:DETAIL|detail):\s+)(?!Error message from server: )(.*)$/.exec(line);
+    if (detail !== null)
+        return `${detail[1]}${safeDetail(detail[2] ?? '')}`;
+    const statement = /^(.*?\b(?:STATEMENT|QUERY|LINE \d+):)/.exec(line);
+    if (statement !== null)
+        return `${statement[1]} ${WITHHELD}`;
+    const command = /^(.*?\bCommand was: )(.*)$/.exec(line);
+    if (command !== null)
+        return `${command[1]}${(command[2] ?? '').replaceAll(/'(?:[^']|'')*'?/g, "'…'")}`;
+    // `invalid input syntax for type integer: "…"`: the value may go on in the next line.
+    return line.replace(/(\b(?:ERROR|FATAL|error):.*?: )".*$/, '$1"…"');
+}
+function safeContext(context) {
+    if (context === WITHHELD)
+        return context;
+    return /^COPY .{1,200}?, line \d+(?:, column [^:"]{1,130})?/.exec(context)?.[0] ?? WITHHELD;
+}
+function safeDetail(detail) {
+    const key = /^Key \((.{1,300}?)\)=\((?:.*)\) (already exists|is not present in table "[^"]*"|is still referenced from table "[^"]*"|is duplicated)\.?$/;
+    const found = key.exec(detail);
+    if (found !== null)
+        return `Key (${found[1]})=(…) ${found[2]}.`;
+    if (/^Key \([^=]*\)=\(…\) /.test(detail) || detail === WITHHELD)
+        return detail;
+    return PLAIN_DETAIL.test(detail) && !/["']\s*=|=\(|contains/.test(detail) ? detail : WITHHELD;
+}
+
+
+/***/ }),
+
+/***/ 6920:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   K: () => (/* binding */ START_WHEN_TOLD),
+/* harmony export */   l: () => (/* binding */ tellToStart)
+/* harmony export */ });
+/**
+ * For `/bin/sh -c`: becomes the program in its arguments (same process, standard input empty) when it is told to. Between
+ * the start of a process and that of the one that watches over it this process may be killed; then nobody tells it, and
+ * it ends.
+ */
+const START_WHEN_TOLD = 'read -r word || exit 1; exec "$@" < /dev/null';
+/** Tells it; its standard input must be a pipe. */
+function tellToStart(child) {
+    // It may have been ended meanwhile.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end('start\n');
+}
+
+
+/***/ }),
+
+/***/ 198:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   DB: () => (/* binding */ TABLE_PATTERNS_ACCEPTED),
+/* harmony export */   I_: () => (/* binding */ matchesTable),
+/* harmony export */   S7: () => (/* binding */ parseTablePattern),
+/* harmony export */   sW: () => (/* binding */ nearTables)
+/* harmony export */ });
+/* unused harmony export selectTables */
+/** What `parseTablePattern` takes, for people. */
+const TABLE_PATTERNS_ACCEPTED = 'names such as orders, sales.orders or "Sales"."Order", where * stands for any characters and ? for one';
+/**
+ * Reads a pattern as SQL reads names: what is not quoted is folded to lower case; what is quoted stands for itself, `*`
+ * and `?` included. Undefined if the text is none.
+ */
+function parseTablePattern(text) {
+    const parts = splitName(text.trim());
+    const [first, second, ...more] = parts ?? [];
+    if (first === undefined || more.length > 0)
+        return undefined;
+    return second === undefined ? { text, name: first } : { text, schema: first, name: second };
+}
+function matchesTable(pattern, { schema, name }) {
+    return pattern.name.test(name) && (pattern.schema === undefined || pattern.schema.test(schema));
+}
+/** The tables that any of the patterns names, with the partitions of those that are partitioned. */
+function selectTables(tables, patterns) {
+    const isNamed = (table) => patterns.some((pattern) => matchesTable(pattern, table));
+    const named = new Set(tables.filter(isNamed).map(({ oid }) => oid));
+    let before;
+    do {
+        before = named.size;
+        for (const { oid, isPartition, parents } of tables) {
+            if (isPartition && parents.some((parent) => named.has(parent)))
+                named.add(oid);
+        }
+    } while (named.size > before);
+    return tables.filter(({ oid }) => named.has(oid));
+}
+/** Names that somebody may have meant, the likeliest first. */
+function nearTables(pattern, tables) {
+    const meant = pattern.text.replaceAll(/["*?]/g, '').toLowerCase().split('.').at(-1) ?? '';
+    return tables
+        .map((table) => ({ table, distance: distanceBetween(meant, table.name.toLowerCase()) }))
+        .filter(({ table, distance }) => distance <= Math.max(2, meant.length / 3) || isWithin(meant, table.name))
+        .sort((a, b) => a.distance - b.distance)
+        .map(({ table }) => table);
+}
+function isWithin(meant, name) {
+    const [short, long] = [meant, name.toLowerCase()].sort((a, b) => a.length - b.length);
+    return short !== undefined && short.length >= 3 && (long?.includes(short) ?? false);
+}
+function splitName(text) {
+    const parts = [''];
+    let rest = text;
+    while (rest !== '') {
+        const quoted = /^"((?:[^"]|"")+)"/.exec(rest);
+        const last = parts.length - 1;
+        if (quoted?.[1] !== undefined) {
+            parts[last] += RegExp.escape(quoted[1].replaceAll('""', '"'));
+            rest = rest.slice(quoted[0].length);
+            continue;
+        }
+        const [character = ''] = rest;
+        if (character === '"' || /\s/.test(character))
+            return undefined;
+        if (character === '.')
+            parts.push('');
+        else
+            parts[last] += WILDCARDS[character] ?? RegExp.escape(character.toLowerCase());
+        rest = rest.slice(character.length);
+    }
+    return parts.includes('') ? undefined : parts.map((part) => new RegExp(`^${part}$`, 'su'));
+}
+const WILDCARDS = { '*': '.*', '?': '.' };
+/** How many characters have to be put in, left out or replaced to get from one to the other (Levenshtein). */
+function distanceBetween(a, b) {
+    let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+    for (const [index, letter] of [...a].entries()) {
+        const next = [index + 1];
+        for (let at = 1; at <= b.length; at += 1) {
+            const replaced = (row[at - 1] ?? 0) + (b[at - 1] === letter ? 0 : 1);
+            next.push(Math.min(replaced, (row[at] ?? 0) + 1, (next[at - 1] ?? 0) + 1));
+        }
+        row = next;
+    }
+    return row.at(-1) ?? 0;
+}
+
+
+/***/ }),
+
+/***/ 7838:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   A1: () => (/* binding */ pinnedMode),
+/* harmony export */   YF: () => (/* binding */ tlsOptions),
+/* harmony export */   ZH: () => (/* binding */ rootFile),
+/* harmony export */   qU: () => (/* binding */ isSocket),
+/* harmony export */   wX: () => (/* binding */ encryptionOrder)
+/* harmony export */ });
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs__WEBPACK_IMPORTED_MODULE_0__);
+/* harmony import */ var node_net__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7030);
+/* harmony import */ var node_net__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_net__WEBPACK_IMPORTED_MODULE_1__);
+/* harmony import */ var node_tls__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1692);
+/* harmony import */ var node_tls__WEBPACK_IMPORTED_MODULE_2___default = /*#__PURE__*/__nccwpck_require__.n(node_tls__WEBPACK_IMPORTED_MODULE_2__);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4758);
+
+
+
+
+/** Where OpenSSL builds of the usual distributions keep the system's certificate authorities in one file. */
+const SYSTEM_ROOTS = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem'];
+/** What is tried on one address, in libpq's order. A Unix socket is never encrypted, whatever sslmode says. */
+function encryptionOrder(sslmode, host) {
+    if (isSocket(host) || sslmode === 'disable')
+        return ['plain'];
+    if (sslmode === 'allow')
+        return ['plain', 'tls'];
+    return sslmode === 'prefer' ? ['tls', 'plain'] : ['tls'];
+}
+function isSocket(host) {
+    return host.host.startsWith('/');
+}
+/**
+ * The file of trusted certificates, or undefined where nothing is to be verified. `system` becomes a path, because
+ * PostgreSQL tools before 16 do not know the word. Throws LifeboatError `tls-no-root-certificate`.
+ */
+function rootFile(settings, env) {
+    const { sslrootcert, sslmode, input } = settings;
+    if (sslrootcert === 'system') {
+        const found = [env.SSL_CERT_FILE ?? '', ...SYSTEM_ROOTS].find((path) => path !== '' && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(path));
+        if (found !== undefined)
+            return found;
+    }
+    else if (sslrootcert !== undefined && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(sslrootcert)) {
+        return sslrootcert;
+    }
+    else if (sslmode !== 'verify-ca' && sslmode !== 'verify-full') {
+        // libpq too goes on without a check when the file is not there.
+        return undefined;
+    }
+    const place = sslrootcert === undefined ? 'no root certificate is given' : `${sslrootcert} is not there`;
+    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .LifeboatError */ .H3('tls-no-root-certificate', `sslmode=${sslmode} needs a root certificate, and ${place}`, `Give the certificate authority as PEM by database-ca, or add sslrootcert=system to ${input} if it is a public one.`);
+}
+/** The mode that makes the tools do what was done here, and nothing else. */
+function pinnedMode(sslmode, encryption) {
+    if (encryption === 'plain')
+        return 'disable';
+    return sslmode === 'verify-ca' || sslmode === 'verify-full' ? sslmode : 'require';
+}
+/**
+ * Node's TLS options for what libpq does: the chain is verified as soon as there is a root certificate, the name only
+ * with verify-full. Throws LifeboatError `tls-client-certificate` for a key that libpq would refuse.
+ */
+function tlsOptions(settings, name, root) {
+    const { sslmode, sslcert, sslkey, sslcrl, sslMinVersion, sslMaxVersion } = settings;
+    const options = {
+        rejectUnauthorized: root !== undefined,
+        checkServerIdentity: (_, certificate) => (sslmode === 'verify-full' ? checkName(name, certificate) : undefined),
+        minVersion: sslMinVersion ?? 'TLSv1.2',
+    };
+    if ((0,node_net__WEBPACK_IMPORTED_MODULE_1__.isIP)(name) === 0)
+        options.servername = name;
+    if (sslMaxVersion !== undefined)
+        options.maxVersion = sslMaxVersion;
+    if (root !== undefined) {
+        options.ca = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(root);
+        if (sslcrl !== undefined && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(sslcrl))
+            options.crl = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(sslcrl);
+    }
+    if (sslcert !== undefined && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(sslcert)) {
+        options.cert = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(sslcert);
+        options.key = readKey(sslkey);
+    }
+    return options;
+}
+/** libpq takes the common name of a certificate without alternative names for an address too; Node does not. */
+function checkName(name, certificate) {
+    const bare = certificate.subjectaltname === undefined && (0,node_net__WEBPACK_IMPORTED_MODULE_1__.isIP)(name) !== 0;
+    return bare && certificate.subject?.CN === name ? undefined : (0,node_tls__WEBPACK_IMPORTED_MODULE_2__.checkServerIdentity)(name, certificate);
+}
+function readKey(path) {
+    const stats = path === undefined ? undefined : (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.statSync)(path, { throwIfNoEntry: false });
+    if (path === undefined || !stats?.isFile()) {
+        throw clientKeyError('the client certificate has no private key file', 'Name the key file with sslkey.');
+    }
+    // libpq: 0600 for one's own, 0640 for a file of root's.
+    if ((stats.mode & (stats.uid === 0 ? 0o027 : 0o077)) !== 0) {
+        throw clientKeyError(`others may read the client key ${path}`, `Run chmod 0600 ${path}.`);
+    }
+    return (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path);
+}
+function clientKeyError(message, remedy) {
+    return new _base_errors_js__WEBPACK_IMPORTED_MODULE_3__/* .LifeboatError */ .H3('tls-client-certificate', message, remedy);
+}
+
+
+/***/ }),
+
+/***/ 7927:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  AI: () => (/* binding */ parseToc),
+  Zi: () => (/* reexport */ sequenceSets),
+  RY: () => (/* reexport */ tableDataEntries)
+});
+
+// UNUSED EXPORTS: archiveEncoding, buildArchiveToc, largeObjectGroups, largeObjectIds, largeObjectsEntries, parseLargeObjectsFile, writeToc
+
+// EXTERNAL MODULE: external "node:buffer"
+var external_node_buffer_ = __nccwpck_require__(4573);
+// EXTERNAL MODULE: ./src/base/errors.ts
+var errors = __nccwpck_require__(4758);
+;// CONCATENATED MODULE: ./src/postgres/toc-types.ts
+/** Position in the list = the number in the file. */
+const TOC_SECTIONS = [undefined, 'none', 'pre-data', 'data', 'post-data'];
+const TOC_MAGIC = 'PGDMP';
+/** `archTar`: what pg_dump writes into the header of a directory archive. */
+const DIRECTORY_FORMAT = 3;
+
+// EXTERNAL MODULE: ./src/postgres/archive-text.ts
+var archive_text = __nccwpck_require__(3101);
+;// CONCATENATED MODULE: ./src/postgres/copy-statement.ts
+
+const IDENTIFIER = /(?:"(?:[^"]|"")+"|[^\s"'().,;]+)/y;
+const COLUMN_LIST = /\((?:"(?:[^"]|"")+"|[^"()])*\)/y;
+const BEFORE = /COPY /y;
+const AFTER = / *FROM stdin;\s*$/y;
+/**
+ * Takes pg_dump's `COPY schema.table (columns) FROM stdin;` apart. Identifiers may hold anything inside their quotes.
+ * Throws LifeboatError `damaged-toc` for any other text: the statement is about to be run.
+ */
+function parseCopyStatement(statement) {
+    let position = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = position;
+        const match = pattern.exec(statement)?.[0];
+        position += match?.length ?? 0;
+        return match;
+    };
+    const takeDot = () => statement[position] === '.' && ++position > 0;
+    if (take(BEFORE) === undefined)
+        fail();
+    const schema = take(IDENTIFIER) ?? fail();
+    const name = takeDot() ? (take(IDENTIFIER) ?? fail()) : undefined;
+    take(/ */y);
+    const columns = take(COLUMN_LIST) ?? '';
+    if (take(AFTER) === undefined)
+        fail();
+    return { table: name === undefined ? schema : `${schema}.${name}`, columns };
+}
+function fail() {
+    throw new errors/* LifeboatError */.H3('damaged-toc', 'toc.dat has a COPY statement that pg_dump does not write', 'Take another backup set; the integrity mode of action-verify says which parts of this one are damaged.');
+}
+
+;// CONCATENATED MODULE: ./src/postgres/toc-entries.ts
+
+
+
+/** The entries with table rows, in the archive's order. Throws LifeboatError `damaged-toc`. */
+function tableDataEntries(toc) {
+    const text = (0,archive_text/* archiveText */.g)(toc);
+    return entriesOf(toc, 'TABLE DATA').map((entry) => {
+        const { dumpId, oid, tag, namespace, fileName } = entry;
+        if (namespace === null || fileName === undefined || !entry.copyStmt)
+            return toc_entries_fail(entry);
+        const viaPartitionRoot = entry.defn?.startsWith('-- load via partition root ') ?? false;
+        const [schema, name, copyStmt] = [text(namespace), text(tag), text(entry.copyStmt)];
+        return { dumpId, oid, schema, name, fileName, copyStmt, ...parseCopyStatement(copyStmt), viaPartitionRoot };
+    });
+}
+/** The entries with large objects: at most one up to PostgreSQL 16, one for every 1,000 objects or so since 17. */
+function largeObjectsEntries(toc) {
+    return entriesOf(toc, 'BLOBS').map((entry) => ({ dumpId: entry.dumpId, fileName: entry.fileName ?? toc_entries_fail(entry) }));
+}
+/**
+ * The OIDs of the large objects that the archive creates, by the entry that holds their contents: one entry for all up to
+ * PostgreSQL 16 (they stand in single `BLOB` entries), one for each `BLOB METADATA` entry since 17.
+ */
+function largeObjectGroups(toc) {
+    const lists = entriesOf(toc, 'BLOB METADATA').map((entry) => (entry.defn ?? '').split('\n').filter(Boolean));
+    const singles = entriesOf(toc, 'BLOB').map((entry) => entry.tag);
+    return [...lists, singles].filter((tags) => tags.length > 0).map((tags) => tags.map(Number));
+}
+/** All of them, ascending. */
+function largeObjectIds(toc) {
+    return largeObjectGroups(toc)
+        .flat()
+        .sort((a, b) => a - b);
+}
+/** Reads a `blobs.toc` or `blobs_<id>.toc` file. Throws LifeboatError `damaged-toc`. */
+function parseLargeObjectsFile(text) {
+    const lines = text.split('\n');
+    if (lines.pop() !== '')
+        return failWith('a list of large objects ends in the middle of a line');
+    return lines.map((line) => {
+        const match = /^([1-9]\d{0,9}) (blob_\d+\.dat)$/.exec(line);
+        if (match?.[1] === undefined || match[2] === undefined)
+            return failWith('a list of large objects has an odd line');
+        return { oid: Number(match[1]), fileName: match[2] };
+    });
+}
+/** What every sequence will be set to. Throws LifeboatError `damaged-toc`. */
+function sequenceSets(toc) {
+    const text = (0,archive_text/* archiveText */.g)(toc);
+    return entriesOf(toc, 'SEQUENCE SET').map((entry) => {
+        const match = /^SELECT pg_catalog\.setval\(E?'(?:[^']|'')+', (-?\d+), (true|false)\);\s*$/.exec(entry.defn ?? '');
+        const { dumpId, oid, namespace, tag } = entry;
+        if (match?.[1] === undefined || namespace === null)
+            return toc_entries_fail(entry);
+        return { dumpId, oid, schema: text(namespace), name: text(tag), lastValue: match[1], isCalled: match[2] === 'true' };
+    });
+}
+/** The encoding that the archive's text and rows are in, in PostgreSQL's spelling: `UTF8`. */
+function archiveEncoding(toc) {
+    const defn = entriesOf(toc, 'ENCODING')[0]?.defn ?? '';
+    return /^SET client_encoding = '([A-Za-z0-9_]+)';/.exec(defn)?.[1] ?? failWith('no encoding is given');
+}
+function entriesOf(toc, desc) {
+    return toc.entries.filter((entry) => entry.desc === desc);
+}
+function toc_entries_fail(entry) {
+    return failWith(`entry ${entry.dumpId} (${entry.desc}) is incomplete`);
+}
+function failWith(what) {
+    throw new errors/* LifeboatError */.H3('damaged-toc', `the archive's table of contents is damaged: ${what}`, 'Take another backup set; the integrity mode of action-verify says which parts of this one are damaged.');
+}
+
+;// CONCATENATED MODULE: ./src/postgres/toc.ts
+
+
+
+
+
+const VERSIONS = ['1.14', '1.15', '1.16'];
+/**
+ * Reads the `toc.dat` of a directory-format archive (ReadHead and ReadToc of pg_backup_archiver.c). Whatever the bytes
+ * are, it takes time and memory in proportion to their number.
+ *
+ * Throws LifeboatError `damaged-toc`, or `unknown-archive-version` where a newer PostgreSQL wrote it.
+ */
+function parseToc(bytes) {
+    // Strings carry no encoding of their own, and one that is not UTF-8 settles it for all of them.
+    return parseAs(bytes, 'utf8') ?? parseAs(bytes, 'latin1') ?? toc_fail('has undecodable text');
+}
+function parseAs(bytes, textEncoding) {
+    const reader = new TocReader(bytes, textEncoding);
+    const version = readVersion(reader);
+    const offsetSize = readSizes(reader);
+    const toc = {
+        version,
+        format: 'directory',
+        textEncoding,
+        offsetSize,
+        compression: version === '1.14' ? reader.int() : reader.byte(),
+        ...readDate(reader),
+        database: reader.text('database name'),
+        serverVersion: reader.text('server version'),
+        dumpVersion: reader.text('pg_dump version'),
+        entries: [],
+    };
+    const count = reader.int();
+    if (count < 0)
+        toc_fail('has a negative number of entries');
+    for (let index = 0; index < count; index += 1)
+        toc.entries.push(readEntry(reader, version));
+    reader.expectEnd();
+    return reader.undecodable ? undefined : toc;
+}
+function readVersion(reader) {
+    for (const letter of TOC_MAGIC) {
+        if (reader.byte() !== letter.charCodeAt(0))
+            toc_fail('does not begin like an archive of pg_dump');
+    }
+    const [major, minor, revision] = [reader.byte(), reader.byte(), reader.byte()];
+    const version = `${major}.${minor}`;
+    if (VERSIONS.includes(version) && revision === 0)
+        return version;
+    throw new errors/* LifeboatError */.H3('unknown-archive-version', `toc.dat has the unknown archive version ${version}.${revision} (known: ${VERSIONS.join(', ')})`, 'Use a newer release of pg-lifeboat, or restore by hand as RESTORE.md in the backup set says.');
+}
+function readSizes(reader) {
+    if (reader.byte() !== 4)
+        toc_fail('has integers of an unknown size');
+    const offsetSize = reader.byte();
+    if (offsetSize !== 8 && offsetSize !== 4)
+        toc_fail('has file offsets of an unknown size');
+    if (reader.byte() !== DIRECTORY_FORMAT)
+        toc_fail('is not of the directory format');
+    return offsetSize;
+}
+function readDate(reader) {
+    const second = reader.intWithin(0, 60);
+    const minute = reader.intWithin(0, 59);
+    const hour = reader.intWithin(0, 23);
+    const day = reader.intWithin(1, 31);
+    const month = reader.intWithin(0, 11) + 1;
+    const year = reader.intWithin(0, 8_099) + 1900;
+    const daylightSaving = reader.intWithin(-1, 1);
+    const two = (value) => String(value).padStart(2, '0');
+    return {
+        createdAt: `${year}-${two(month)}-${two(day)}T${two(hour)}:${two(minute)}:${two(second)}`,
+        daylightSaving,
+    };
+}
+function readEntry(reader, version) {
+    const entry = {
+        dumpId: reader.intWithin(1, 0x7fffffff),
+        hadDumper: reader.intWithin(0, 1) === 1,
+        tableOid: reader.oid(),
+        oid: reader.oid(),
+        tag: reader.text('tag'),
+        desc: reader.text('description'),
+        section: TOC_SECTIONS[reader.intWithin(1, 4)] ?? toc_fail('has an unknown section'),
+        defn: reader.string(),
+        dropStmt: reader.string(),
+        copyStmt: reader.string(),
+        namespace: reader.string(),
+        tablespace: reader.string(),
+        tableAm: reader.string(),
+        relkind: version === '1.16' ? reader.letter() : null,
+        owner: reader.string(),
+        dependencies: [],
+    };
+    // `WITH OIDS` ended with PostgreSQL 12; the field is still there.
+    if (reader.string() !== 'false')
+        toc_fail('has a table WITH OIDS');
+    for (let id = reader.string(); id !== null; id = reader.string())
+        entry.dependencies.push(decimal(id, 0x7fffffff));
+    const fileName = reader.string();
+    if (fileName)
+        entry.fileName = checkedFileName(fileName);
+    return entry;
+}
+/** File names become paths: one that leads out of its directory comes from nobody's pg_dump. */
+function checkedFileName(name) {
+    return /^[\w][\w.-]*$/.test(name) ? name : toc_fail('has a file name that pg_dump does not write');
+}
+function decimal(text, maximum) {
+    const value = /^(0|[1-9]\d{0,9})$/.test(text) ? Number(text) : -1;
+    return value >= 0 && value <= maximum ? value : toc_fail('has a number that is none');
+}
+function toc_fail(what) {
+    throw new errors/* LifeboatError */.H3('damaged-toc', `toc.dat ${what}: it is damaged, or not the table of contents of a pg_dump directory`, 'Take another backup set; the integrity mode of action-verify says which parts of this one are damaged.');
+}
+/** Reads the primitives of an archive. Never past the end, never more than is there. */
+class TocReader {
+    #bytes;
+    #encoding;
+    #position = 0;
+    /** Set once a string was not valid in the encoding. */
+    undecodable = false;
+    constructor(bytes, encoding) {
+        this.#bytes = bytes;
+        this.#encoding = encoding;
+    }
+    byte() {
+        const value = this.#bytes[this.#position];
+        if (value === undefined)
+            return toc_fail('ends too early');
+        this.#position += 1;
+        return value;
+    }
+    /** A sign byte and four bytes, least significant first. */
+    int() {
+        const sign = this.byte();
+        const value = this.byte() + this.byte() * 0x100 + this.byte() * 0x10000 + this.byte() * 0x1000000;
+        if (sign > 1 || value > 0x7fffffff)
+            toc_fail('has an integer out of range');
+        return sign === 1 && value !== 0 ? -value : value;
+    }
+    intWithin(minimum, maximum) {
+        const value = this.int();
+        return value >= minimum && value <= maximum ? value : toc_fail('has an integer out of range');
+    }
+    /** A length and as many bytes; null for the length -1. */
+    string() {
+        const length = this.int();
+        if (length === -1)
+            return null;
+        if (length < 0 || length > this.#bytes.length - this.#position)
+            return toc_fail('has a string that is longer than the file');
+        const slice = this.#bytes.subarray(this.#position, this.#position + length);
+        this.#position += length;
+        if (slice.includes(0))
+            toc_fail('has a zero byte in a string');
+        if (this.#encoding === 'utf8' && !(0,external_node_buffer_.isUtf8)(slice))
+            this.undecodable = true;
+        return slice.toString(this.#encoding);
+    }
+    text(what) {
+        return this.string() ?? toc_fail(`has no ${what}`);
+    }
+    oid() {
+        return decimal(this.text('object id'), 0xffffffff);
+    }
+    letter() {
+        const code = this.intWithin(0, 127);
+        return code === 0 ? '' : String.fromCharCode(code);
+    }
+    expectEnd() {
+        if (this.#position !== this.#bytes.length)
+            toc_fail('goes on after its last entry');
+    }
+}
+
+
+/***/ }),
+
+/***/ 4417:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   Q: () => (/* binding */ TOOL_CONNINFO),
+/* harmony export */   i: () => (/* binding */ buildToolEnvironment)
+/* harmony export */ });
+/* harmony import */ var _pins_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9651);
+/* harmony import */ var _tls_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7838);
+
+
+/**
+ * For `--dbname` of a PostgreSQL tool: libpq has no environment variables for these. It holds no secret, and the rest
+ * comes from the environment. A dump that is paused must outlive the idle limits of NAT gateways, and no
+ * tcp_user_timeout may end it.
+ */
+const TOOL_CONNINFO = 'keepalives_idle=30 keepalives_interval=10 keepalives_count=6 tcp_user_timeout=0';
+/**
+ * The whole environment of a PostgreSQL tool: it reaches the server that the clients reached, in the same way, with the
+ * same pins, and says its messages in English. Nothing else is inherited, so nothing else can redirect it.
+ */
+function buildToolEnvironment(context) {
+    const { settings, target, env, temp } = context;
+    const result = {
+        PATH: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
+        HOME: env.HOME || temp,
+        TMPDIR: temp,
+        LC_ALL: 'C',
+        TZ: 'UTC',
+        PSQLRC: '/dev/null',
+        PGHOST: target.host.host,
+        PGPORT: String(target.host.port),
+        PGUSER: settings.user,
+        PGDATABASE: context.database,
+        PGPASSFILE: context.passfile,
+        PGAPPNAME: 'pg-lifeboat',
+        PGCONNECT_TIMEOUT: String(settings.connectTimeoutSeconds),
+        PGTZ: 'UTC',
+        PGCLIENTENCODING: context.serverEncoding,
+        PGGSSENCMODE: 'disable',
+        PGCHANNELBINDING: settings.channelBinding,
+        ...tlsVariables(context),
+    };
+    if (!(0,_tls_js__WEBPACK_IMPORTED_MODULE_0__/* .isSocket */ .qU)(target.host))
+        result.PGHOSTADDR = target.address;
+    if (context.acceptsOptions) {
+        result.PGOPTIONS = (0,_pins_js__WEBPACK_IMPORTED_MODULE_1__/* .pinOptions */ .ep)(context.serverVersion, settings.options, context.searchPath);
+    }
+    return result;
+}
+function tlsVariables({ settings, target, rootFile }) {
+    const result = { PGSSLMODE: (0,_tls_js__WEBPACK_IMPORTED_MODULE_0__/* .pinnedMode */ .A1)(settings.sslmode, target.encryption) };
+    if (target.encryption === 'plain')
+        return result;
+    const optional = {
+        PGSSLROOTCERT: rootFile,
+        PGSSLCERT: settings.sslcert,
+        PGSSLKEY: settings.sslkey,
+        PGSSLCRL: settings.sslcrl,
+        PGSSLMINPROTOCOLVERSION: settings.sslMinVersion,
+        PGSSLMAXPROTOCOLVERSION: settings.sslMaxVersion,
+        PGSSLNEGOTIATION: settings.sslnegotiation === 'direct' ? 'direct' : undefined,
+    };
+    for (const [name, value] of Object.entries(optional))
+        if (value !== undefined)
+            result[name] = value;
+    return result;
+}
+
+
+/***/ }),
+
+/***/ 5469:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  s: () => (/* binding */ examine)
+});
+
+// EXTERNAL MODULE: ./src/base/findings.ts
+var base_findings = __nccwpck_require__(5475);
+// EXTERNAL MODULE: ./src/base/progress.ts
+var progress = __nccwpck_require__(8122);
+// EXTERNAL MODULE: ./src/base/units.ts
+var units = __nccwpck_require__(9182);
+// EXTERNAL MODULE: ./src/postgres/inventory.ts + 7 modules
+var postgres_inventory = __nccwpck_require__(4047);
 // EXTERNAL MODULE: ./src/postgres/toc.ts + 3 modules
 var postgres_toc = __nccwpck_require__(7927);
+;// CONCATENATED MODULE: ./src/postgres/sequence-standing.ts
+
+/**
+ * Sequences whose value in the archive lies behind the one that was read before pg_dump ran. They are no part of a
+ * snapshot, so ahead is lawful; and one that cycles may be anywhere. Throws LifeboatError `damaged-toc`.
+ */
+function sequencesBehind(inventory, toc) {
+    const known = new Map((inventory.sequences ?? []).map((facts) => [JSON.stringify([facts.schema, facts.name]), facts]));
+    return (0,postgres_toc/* sequenceSets */.Zi)(toc).flatMap((set) => {
+        const { schema, name } = set;
+        const facts = known.get(JSON.stringify([schema, name]));
+        if (facts === undefined || facts.lastValue === null || facts.cycle || !isBehind(set, facts))
+            return [];
+        return [{ schema, name, dumped: set.lastValue, before: facts.lastValue }];
+    });
+}
+function isBehind(set, { lastValue, isCalled, increment }) {
+    const [dumped, before] = [BigInt(set.lastValue), BigInt(lastValue ?? set.lastValue)];
+    if (dumped === before)
+        return isCalled === true && !set.isCalled;
+    return increment.startsWith('-') ? dumped > before : dumped < before;
+}
+
 // EXTERNAL MODULE: ./src/streams/fingerprint.ts
 var fingerprint = __nccwpck_require__(3721);
 // EXTERNAL MODULE: ./src/restore/foreign-views.ts
@@ -50221,7 +50283,7 @@ var database_settings = __nccwpck_require__(6362);
  * shown: applications keep secrets there.
  */
 function judgeSettings(source, restored, refused) {
-    const [before, after] = [settings_check_index(source.databaseSettings), settings_check_index(restored.databaseSettings)];
+    const [before, after] = [index(source.databaseSettings), index(restored.databaseSettings)];
     const notTaken = new Set(refused.map(keyOf));
     const findings = [];
     let equal = 0;
@@ -50248,7 +50310,7 @@ function judgeSettings(source, restored, refused) {
 function wrong(message) {
     return { severity: 'failure', message, remedy: 'See the errors of the restore; if there are none, please report it.' };
 }
-function settings_check_index(settings) {
+function index(settings) {
     const parsed = settings.map(({ role, setting }) => {
         const equals = setting.indexOf('=');
         return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) };
@@ -50273,6 +50335,7 @@ function keyOf({ role, name }) {
 
 
 
+
 /** Findings of one kind beyond this are counted, not listed. */
 const MAX_FINDINGS = 50;
 /** The proof: whether what stands in the scratch server is what the set says was dumped. */
@@ -50284,12 +50347,12 @@ async function examine(options) {
     meter.expect((0,fingerprint/* addFingerprints */.h_)(...dumped).bytes, 'exactly');
     const tables = await timed(() => (0,proof/* proveTables */.E)({ contents, inventory, toc, rootRows, target, jobs, signal, meter }));
     const largeObjects = await timed(() => withClient(target, (client) => (0,large_objects/* readLargeObjects */.UB)(client, signal, meter)));
-    const restored = await timed(() => withClient(target, readInventory));
+    const restored = await timed(() => withClient(target, postgres_inventory/* readInventory */.zw));
     const checks = [
         result('restore-errors', 'The server took everything', 0, errorFindings(errors, scope !== undefined), errorSummary(errors)),
         result('tables', 'Every table holds the rows that were dumped', tables.seconds, ...judgeTables(tables.value)),
         largeObjectCheck(contents, largeObjects, scope === undefined ? 'the database has none' : 'only tables were asked for'),
-        result('sequences', 'Every sequence goes on where it stood', 0, ...judgeSequences(toc, restored.value)),
+        result('sequences', 'Every sequence goes on where it stood', 0, ...judgeSequences(toc, restored.value, inventory)),
         result('structure', 'The schema is the schema that was dumped', restored.seconds, ...judgeStructure(inventory, restored.value, scope, restricted)),
         settingsCheck(inventory, restored.value, options.refusedSettings),
     ];
@@ -50336,7 +50399,7 @@ function largeObjectCheck({ largeObjects: dumped }, { value: restored, seconds }
         : [{ severity: 'failure', message: `${came}: not what was dumped`, remedy: 'See the errors of the restore.' }];
     return result('large-objects', title, seconds, findings, came);
 }
-function judgeSequences(toc, restored) {
+function judgeSequences(toc, restored, source) {
     const after = new Map(restored.sequences.map((sequence) => [JSON.stringify([sequence.schema, sequence.name]), sequence]));
     const dumped = (0,postgres_toc/* sequenceSets */.Zi)(toc);
     const findings = dumped.flatMap(({ schema, name, lastValue, isCalled }) => {
@@ -50350,13 +50413,19 @@ function judgeSequences(toc, restored) {
             { severity: 'failure', message: `sequence ${schema}.${name} ${now}`, remedy: 'See the errors of the restore.' },
         ];
     });
+    const behind = sequencesBehind(source, toc).map(({ schema, name, dumped, before }) => ({
+        severity: 'failure',
+        message: `sequence ${schema}.${name} was dumped at ${dumped}, and stood at ${before} before the dump`,
+        remedy: 'If it was set back while the dump ran, dump again; else restore from another set.',
+    }));
+    findings.push(...behind);
     return [findings, `${(0,units/* formatCount */.B4)(dumped.length - findings.length)} of ${(0,units/* formatCount */.B4)(dumped.length)} sequences`];
 }
 function standing({ lastValue, isCalled }) {
     return isCalled === false ? `${lastValue} (not called yet)` : `${lastValue}`;
 }
 function judgeStructure(source, restored, scope, restricted) {
-    const all = compareInventories(source, restored);
+    const all = (0,postgres_inventory/* compareInventories */.mq)(source, restored);
     const inScope = scope === undefined ? all : (0,restore_scope/* withinScope */.a)(all, source, scope);
     const differences = restricted ? withoutRights(inScope) : inScope;
     const unfilled = new Set((0,foreign_views/* foreignViews */.$)(source).values());
@@ -50667,7 +50736,7 @@ function readable(name) {
 
 /***/ }),
 
-/***/ 5131:
+/***/ 1095:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -50736,7 +50805,42 @@ async function analyze(target) {
 var open_set = __nccwpck_require__(8554);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: ./src/postgres/inventory.ts + 7 modules
+var postgres_inventory = __nccwpck_require__(4047);
+;// CONCATENATED MODULE: ./src/postgres/archive-gaps.ts
+
+
+/** Holds an archive against the inventory of its snapshot. Throws LifeboatError `damaged-toc`. */
+function findGaps(inventory, toc) {
+    // By OID, since the archive has the names in the server's encoding, which may be neither UTF-8 nor Latin 1.
+    const inArchive = new Set((0,postgres_toc/* tableDataEntries */.RY)(toc).map(({ oid }) => oid));
+    const set = sequencesSet(toc);
+    return {
+        tables: inventory.tables.filter((table) => table.kind === 'r' && (0,postgres_inventory/* isDumped */.Ms)(table) && !inArchive.has(table.oid)),
+        sequences: inventory.sequences.filter(({ oid, schema, name, extension, configCondition }) => {
+            if (extension !== undefined && configCondition === undefined)
+                return false;
+            return !set.has(oid) && !set.has(JSON.stringify([schema, name]));
+        }),
+    };
+}
+/** By the OID of the SEQUENCE entry that the SEQUENCE SET (which has none) comes after; by name where there is no such entry. */
+function sequencesSet(toc) {
+    const byDumpId = new Map(toc.entries.map((entry) => [entry.dumpId, entry]));
+    const sets = new Map((0,postgres_toc/* sequenceSets */.Zi)(toc).map(({ dumpId, schema, name }) => [dumpId, JSON.stringify([schema, name])]));
+    const found = new Set(sets.values());
+    for (const dumpId of sets.keys()) {
+        for (const dependency of byDumpId.get(dumpId)?.dependencies ?? []) {
+            const entry = byDumpId.get(dependency);
+            if (entry?.desc === 'SEQUENCE')
+                found.add(entry.oid);
+        }
+    }
+    return found;
+}
+
 ;// CONCATENATED MODULE: ./src/restore/archive.ts
+
 
 
 
@@ -50805,6 +50909,18 @@ function assertSameTables({ id, tables, files }, toc) {
     if (agree && entries.length === told.size)
         return;
     throw new errors/* LifeboatError */.H3('damaged-document', `The contents and the archive of ${id} do not tell of the same tables`, 'Restore from another set; if this one was never touched, please report it.');
+}
+/**
+ * Fails with `damaged-document` unless the archive has rows of every table, and a value of every sequence, that the
+ * catalog showed to the dump: their table would come back empty, and nothing else would miss them.
+ */
+function assertNoGaps({ id, inventory, excluded }, toc) {
+    const known = new Set(excluded.map(({ schema, name }) => JSON.stringify([schema, name])));
+    const { tables, sequences } = findGaps(inventory, toc);
+    const [gap] = [...tables, ...sequences].filter(({ schema, name }) => !known.has(JSON.stringify([schema, name])));
+    if (gap === undefined)
+        return;
+    throw new errors/* LifeboatError */.H3('damaged-document', `The database had ${gap.identity} when ${id} was taken, and the archive holds nothing of it`, 'Restore from another set, and take a new dump; if this one was never touched, please report it.');
 }
 function assertKnownEntries(toc) {
     const unknown = toc.entries.find(({ section, desc }) => section === 'data' && !OWN_DATA.has(desc) && !PG_RESTORE_DATA.has(desc));
@@ -51039,6 +51155,9 @@ async function restoreSet(options) {
     await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
     const archive = await fetchArchive(set, identities, directory, signal);
     assertSameTables(options.contents, archive.toc);
+    // What a selection left out of sequences, pg_dump alone knows.
+    if (set.head.content === 'whole')
+        assertNoGaps(options.contents, archive.toc);
     const whole = { contents: options.contents, toc: archive.toc };
     const part = patterns.length === 0 ? whole : (0,scope/* narrow */.s)(options.contents, archive.toc, patterns);
     log.info(`to restore: ${describeLoad(part.contents)}`);

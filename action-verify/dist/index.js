@@ -41858,9 +41858,14 @@ const CHECK_CAUSES = [
         'Ask the database: `SELECT system_identifier FROM pg_control_system()`.',
     ],
     [
-        'parts manifest stored-bytes contents rows roles named-tables',
+        'parts manifest stored-bytes contents rows sequence-values roles named-tables',
         'Something deleted, replaced or damaged what was stored: a lifecycle rule, a second job on the same prefix, a transfer or disk error.',
         'Take a new backup now: `gh workflow run WORKFLOW`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    ],
+    [
+        'tools',
+        'The dump was not made by action-dump, which takes the tools of the server’s own major.',
+        'Take a new backup: `gh workflow run WORKFLOW`.',
     ],
     [
         'signature',
@@ -42914,7 +42919,7 @@ function lossOf(takenAt, now) {
 /* harmony export */ });
 /* harmony import */ var _backup_set_slices_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3432);
 /* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4669);
-/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3322);
+/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3959);
 /* harmony import */ var _postgres_table_names_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(198);
 /* harmony import */ var _common_inputs_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5798);
 /* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5964);
@@ -43031,7 +43036,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8937);
 /* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4669);
 /* harmony import */ var _checks_facts_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4736);
-/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3322);
+/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3959);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(7497);
 /* harmony import */ var _postgres_live_database_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5371);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(924);
@@ -43254,6 +43259,7 @@ function isDamage(error) {
 /* harmony export */   Tp: () => (/* binding */ parseDocument),
 /* harmony export */   ac: () => (/* binding */ headSchema),
 /* harmony export */   jU: () => (/* binding */ evidenceSchema),
+/* harmony export */   r5: () => (/* binding */ damagedDocument),
 /* harmony export */   rc: () => (/* binding */ manifestSchema),
 /* harmony export */   wt: () => (/* binding */ serializeDocument)
 /* harmony export */ });
@@ -43290,29 +43296,6 @@ const part = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     plainBytes: bytes.describe('before compression and encryption'),
     versionId: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().optional(),
 });
-const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-    kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat manifest'),
-    format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
-    database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    id: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-    takenAt: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().describe('when the snapshot was taken, by the database server’s clock'),
-    content,
-    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
-        systemIdentifier,
-        database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-        serverVersion: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
-        serverMajor: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
-        standby: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
-        lsn: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
-    }),
-    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ pgDump: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), lifeboat: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
-    sealing: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ compression: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('zstd'), level: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(), recipients: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()) }),
-    parts: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(part),
-    totals,
-    dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
-    clockSkewSeconds: clockSkewSeconds.optional(),
-    lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
-});
 /** How many earlier sets, or rehearsals, a document tells of. */
 const HISTORY_LENGTH = 30;
 const pastSet = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
@@ -43336,6 +43319,31 @@ const pastRehearsal = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
 function history(entry, what) {
     return zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(entry).max(HISTORY_LENGTH).optional().catch(undefined).describe(`${what}, oldest first`);
 }
+const setHistory = history(pastSet, 'the whole sets before this one, of a whole set');
+const manifestSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+    kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat manifest'),
+    format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
+    database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    id: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+    takenAt: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().describe('when the snapshot was taken, by the database server’s clock'),
+    content,
+    source: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
+        systemIdentifier,
+        database: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        serverVersion: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(),
+        serverMajor: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(),
+        standby: zod__WEBPACK_IMPORTED_MODULE_1__/* .boolean */ .zMY(),
+        lsn: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP().nullable(),
+    }),
+    tools: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ pgDump: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), lifeboat: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP() }),
+    sealing: zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ compression: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('zstd'), level: zod__WEBPACK_IMPORTED_MODULE_1__/* .int */ .Whr(), recipients: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP()) }),
+    parts: zod__WEBPACK_IMPORTED_MODULE_1__/* .array */ .YOg(part),
+    totals,
+    dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
+    clockSkewSeconds: clockSkewSeconds.optional(),
+    lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
+    history: setHistory,
+});
 const headSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     kind: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz('pg-lifeboat head'),
     format: zod__WEBPACK_IMPORTED_MODULE_1__/* .literal */ .euz(1),
@@ -43350,7 +43358,7 @@ const headSchema = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
     dumpSeconds: zod__WEBPACK_IMPORTED_MODULE_1__/* .number */ .aig(),
     clockSkewSeconds: clockSkewSeconds.optional(),
     lockUntil: zod__WEBPACK_IMPORTED_MODULE_2__/* .datetime */ .w$().optional(),
-    history: history(pastSet, 'the whole sets before this one, of a whole set'),
+    history: setHistory,
 });
 const segment = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({ path: zod__WEBPACK_IMPORTED_MODULE_1__/* .string */ .YjP(), plainBytes: bytes, fingerprint: fingerprint.optional() });
 const file = zod__WEBPACK_IMPORTED_MODULE_1__/* .object */ .Ikc({
@@ -43426,7 +43434,7 @@ function parseDocument(schema, text, what) {
         value = JSON.parse(text.toString('utf8'));
     }
     catch {
-        throw damaged(what, 'it is not JSON');
+        throw damagedDocument(what, 'it is not JSON');
     }
     const format = value?.format;
     if (typeof format === 'number' && format !== 1) {
@@ -43436,9 +43444,10 @@ function parseDocument(schema, text, what) {
     if (result.success)
         return result.data;
     const issue = result.error.issues[0];
-    throw damaged(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
+    throw damagedDocument(what, `${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
 }
-function damaged(what, why) {
+/** What is told of a document that is none. */
+function damagedDocument(what, why) {
     return new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('damaged-document', `${what} cannot be read: ${why}`, 'The set has been changed or damaged since it was written: restore test the set before it, and find out who can write to the storage.');
 }
 /** The document as it is stored: stable, readable, one trailing newline. */
@@ -43863,11 +43872,15 @@ function setsAmong(keys, database) {
     });
     return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1));
 }
+/** What ends every document; nothing else tells of a head that it is whole. */
+const LINE_END = 0x0a;
 /** The head of one set, checked against the path it was read from. Errors: `no-set`, `unknown-format`, `damaged-document`. */
 async function readHead(storage, database, id) {
     const key = backup_set_layout/* layout */.Zp.head(database, id);
     const bytes = await storage.read(key, { limit: 1 << 20 });
     const head = (0,documents/* parseDocument */.Tp)(documents/* headSchema */.ac, bytes, `${storage.url}/${key}`);
+    if (bytes.at(-1) !== LINE_END)
+        throw (0,documents/* damagedDocument */.r5)(`${storage.url}/${key}`, 'it is cut');
     if (head.id !== id || head.database !== database) {
         throw new errors/* LifeboatError */.H3('foreign-document', `${key} says that it is the head of ${head.database}/${head.id}`, 'The object was copied or renamed: remove it, and find out who can write to the storage.');
     }
@@ -44484,7 +44497,7 @@ async function openSet(storage, head, verifyKeys) {
     const key = layout/* layout */.Zp.manifest(head.database, head.id);
     const bytes = await readOr(storage, key, head.manifest.versionId, 'missing-manifest');
     const manifestSha256 = (0,external_node_crypto_.createHash)('sha256').update(bytes).digest('hex');
-    if (manifestSha256 !== head.manifest.sha256) {
+    if (manifestSha256 !== head.manifest.sha256 || bytes.length !== head.manifest.bytes) {
         throw tampered('changed-manifest', `The manifest of ${head.id} is not the one that its head names`);
     }
     let signature = head.signature === null ? 'none' : 'unchecked';
@@ -44503,16 +44516,24 @@ async function openSet(storage, head, verifyKeys) {
     if (manifest.id !== head.id || manifest.database !== head.database) {
         throw tampered('changed-manifest', `The manifest of ${head.id} says that it is ${manifest.database}/${manifest.id}`);
     }
-    const { systemIdentifier, database } = manifest.source;
-    const source = head.source === undefined || (0,external_node_util_.isDeepStrictEqual)(head.source, { systemIdentifier, database });
-    const different = source ? REPEATED.find((name) => !(0,external_node_util_.isDeepStrictEqual)(head[name], manifest[name])) : 'source';
-    if (different !== undefined) {
-        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${different}`);
-    }
+    assertSameFacts(head, manifest);
     return { storage, head, manifest, manifestSha256, signature, encrypted: manifest.sealing.recipients.length > 0 };
 }
 /** What the head repeats of the manifest, so that listings need no manifest; nobody signs the head. */
-const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil'];
+const REPEATED = ['takenAt', 'content', 'totals', 'dumpSeconds', 'clockSkewSeconds', 'lockUntil', 'history'];
+function assertSameFacts(head, manifest) {
+    const { systemIdentifier, database } = manifest.source;
+    const differing = (0,external_node_util_.isDeepStrictEqual)(head.source, { systemIdentifier, database })
+        ? REPEATED.find((name) => !(0,external_node_util_.isDeepStrictEqual)(head[name], manifest[name]))
+        : 'source';
+    if (differing !== undefined) {
+        throw tampered('changed-head', `The head of ${head.id} does not agree with its manifest: ${differing}`);
+    }
+    // Sets are found, put in order and kept by the time in their names.
+    if (!head.id.startsWith(`${(0,layout/* compactTime */.dh)(new Date(head.takenAt))}-`)) {
+        throw tampered('changed-head', `The id ${head.id} does not say when the set was taken: ${head.takenAt}`);
+    }
+}
 async function readOr(storage, key, versionId, code) {
     try {
         return await storage.read(key, { ...(versionId === undefined ? {} : { versionId }) });
@@ -45310,7 +45331,7 @@ function once(work) {
 
 /***/ }),
 
-/***/ 3322:
+/***/ 3959:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -46450,6 +46471,52 @@ function shown(value) {
     return text === '' || text.length > SHOWN_CHARACTERS ? undefined : text;
 }
 
+;// CONCATENATED MODULE: ./src/postgres/sequence-standing.ts
+
+/**
+ * Sequences whose value in the archive lies behind the one that was read before pg_dump ran. They are no part of a
+ * snapshot, so ahead is lawful; and one that cycles may be anywhere. Throws LifeboatError `damaged-toc`.
+ */
+function sequencesBehind(inventory, toc) {
+    const known = new Map((inventory.sequences ?? []).map((facts) => [JSON.stringify([facts.schema, facts.name]), facts]));
+    return (0,postgres_toc/* sequenceSets */.Zi)(toc).flatMap((set) => {
+        const { schema, name } = set;
+        const facts = known.get(JSON.stringify([schema, name]));
+        if (facts === undefined || facts.lastValue === null || facts.cycle || !sequence_standing_isBehind(set, facts))
+            return [];
+        return [{ schema, name, dumped: set.lastValue, before: facts.lastValue }];
+    });
+}
+function sequence_standing_isBehind(set, { lastValue, isCalled, increment }) {
+    const [dumped, before] = [BigInt(set.lastValue), BigInt(lastValue ?? set.lastValue)];
+    if (dumped === before)
+        return isCalled === true && !set.isCalled;
+    return increment.startsWith('-') ? dumped > before : dumped < before;
+}
+
+;// CONCATENATED MODULE: ./src/checks/sequences.ts
+
+
+
+
+/** A sequence that is set back gives numbers away for the second time. */
+const sequencesCheck = {
+    id: 'sequence-values',
+    title: 'No sequence is behind where it stood',
+    modes: ['integrity'],
+    run: (0,reading/* lookInside */.Y)(({ contents, toc }) => {
+        if (!toc)
+            return { status: 'not run', summary: 'the archive has no readable table of contents', findings: [] };
+        const behind = sequencesBehind((contents.inventory ?? {}), toc);
+        const findings = behind.slice(0, 20).map(({ schema, name, dumped, before }) => ({
+            severity: 'failure',
+            message: `the archive sets the sequence ${schema}.${name} to ${dumped}, and it stood at ${before} before the dump`,
+            remedy: 'If it was set back while the dump ran, dump again; else restore from another set.',
+        }));
+        return { summary: `${(0,units/* formatCount */.B4)((0,postgres_toc/* sequenceSets */.Zi)(toc).length)} sequences`, findings };
+    }),
+};
+
 ;// CONCATENATED MODULE: ./src/checks/signature.ts
 const signatureCheck = {
     id: 'signature',
@@ -46635,6 +46702,23 @@ const storedBytesCheck = {
     },
 };
 
+;// CONCATENATED MODULE: ./src/checks/tools.ts
+/** pg_dump refuses a newer server; whatever got round that knows nothing of what the server's major has brought. */
+const toolsCheck = {
+    id: 'tools',
+    title: 'The dump was made by tools as new as the server',
+    modes: ['smoke', 'integrity'],
+    async run(context) {
+        const { source, tools } = (await context.openSet()).manifest;
+        const summary = `pg_dump ${tools.pgDump}, server ${source.serverVersion}`;
+        if (Number.parseInt(tools.pgDump, 10) >= source.serverMajor)
+            return { summary, findings: [] };
+        const message = `The set was made by pg_dump ${tools.pgDump}, which is older than the server (${source.serverVersion})`;
+        const remedy = `Take a new dump with the tools of PostgreSQL ${source.serverMajor}: action-dump finds or installs them.`;
+        return { summary, findings: [{ severity: 'failure', message, remedy }] };
+    },
+};
+
 ;// CONCATENATED MODULE: ./src/checks/totals.ts
 
 
@@ -46792,11 +46876,14 @@ function secondsAgo(time, { now }) {
 
 
 
+
+
 /** Every check, in the order in which they are carried out and shown. */
 const CHECKS = [
     manifestCheck,
     signatureCheck,
     namedTablesCheck,
+    toolsCheck,
     backupAgeCheck,
     partsCheck,
     sizeChangeCheck,
@@ -46807,6 +46894,7 @@ const CHECKS = [
     storedBytesCheck,
     contentsCheck,
     rowsCheck,
+    sequencesCheck,
     rolesCheck,
     databaseIdentityCheck,
     liveTablesCheck,
