@@ -4,7 +4,9 @@ import type { Finding } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
 import type { Runner } from '../github/runner.ts'
 import type { ConnectionSettings } from '../postgres/connection.ts'
+import { installLocale } from '../postgres/install-locale.ts'
 import { type ScratchCluster, startScratchCluster, stopScratchCluster } from '../postgres/scratch-cluster.ts'
+import { MissingLocaleError } from '../postgres/scratch-database.ts'
 import { dropMade, type Made, TargetServer } from '../postgres/target-server.ts'
 import { findTools, type PostgresTools, type ToolNeed } from '../postgres/tools.ts'
 import type { Place } from '../restore/place.ts'
@@ -68,7 +70,7 @@ async function openScratchServer(
       remote: false,
       restricted: false,
       roles: {},
-      createDatabase: (spec) => cluster.createDatabase(spec),
+      createDatabase: (spec) => withLocales(runner, () => cluster.createDatabase(spec)),
       url: (name) => cluster.url(name),
     },
     tools,
@@ -81,6 +83,23 @@ async function openScratchServer(
       await cluster.stop()
       return []
     },
+  }
+}
+
+/** Makes the locales of the C library that are missing on this machine, if that is allowed, as packages are installed. */
+async function withLocales<T>({ log, signal }: Runner, work: () => Promise<T>): Promise<T> {
+  for (let made: string | undefined; ; ) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof MissingLocaleError) || error.locale === undefined || error.locale === made) throw error
+      const problem = await installLocale(error.locale, { env: process.env, log, signal })
+      if (problem !== undefined) {
+        log.info(`The locale ${error.locale} was not made: ${problem}`)
+        throw error
+      }
+      made = error.locale
+    }
   }
 }
 

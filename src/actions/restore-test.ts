@@ -171,12 +171,12 @@ class RestoreTest {
     const { report } = this
     const verdict = verdictOf(proven)
     if (report.part === undefined) {
-      const rpoSeconds = await rpoOf(subject, verdict)
+      // A newer major or a server of the user's may refuse what the source's own takes: that is red, but no damage.
+      const evidence = verdict === 'failed' && !target.isOwnGround ? 'unverified' : verdict
+      const rpoSeconds = await rpoOf(subject, evidence)
       if (rpoSeconds !== undefined) report.rpoSeconds = rpoSeconds
       const { rtoTarget, rpoTarget } = subject.inputs
       report.checks.push(...checkTargets({ rtoSeconds: report.rtoSeconds ?? 0, rtoTarget, rpoSeconds, rpoTarget }))
-      // A newer major or a server of the user's may refuse what the source's own takes: that is red, but no damage.
-      const evidence = verdict === 'failed' && !target.isOwnGround ? 'unverified' : verdict
       await this.#record(subject, evidence, proven)
     } else report.checks.push(...targetsOfPart())
     report.verdict = verdictOf(report.checks)

@@ -83,14 +83,26 @@ function isMissingLocale(error: unknown): boolean {
   return /locale name|could not open collator|ICU locale|could not create locale/.test(messageOf(error))
 }
 
-function missingLocale(spec: DatabaseSpec, ground: Ground, reason: string, cause: unknown): LifeboatError {
+/** A locale that the server's machine does not have. */
+export class MissingLocaleError extends LifeboatError {
+  /** Its name, if it is the C library's: such a one can be made. */
+  readonly locale: string | undefined
+
+  constructor(message: string, remedy: string, locale: string | undefined, options: ErrorOptions) {
+    super('missing-locale', message, remedy, options)
+    this.locale = locale
+  }
+}
+
+function missingLocale(spec: DatabaseSpec, ground: Ground, reason: string, cause: unknown): MissingLocaleError {
   const { localeProvider, collate, ctype, locale } = spec
   const named = /"([^"]+)"/.exec(reason)?.[1] ?? (localeProvider === 'libc' ? collate : (locale ?? collate))
   const here = ground.remote ? `for ${ground.name}` : 'on this machine'
-  return new LifeboatError(
-    'missing-locale',
+  const isOfLibrary = named === collate || named === ctype
+  return new MissingLocaleError(
     `the source database’s locale ${named} (provider ${localeProvider}) does not exist ${here}: ${reason}`,
-    localeRemedy(named, named === collate || named === ctype, ground),
+    localeRemedy(named, isOfLibrary, ground),
+    isOfLibrary ? named : undefined,
     { cause },
   )
 }

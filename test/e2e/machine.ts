@@ -57,6 +57,13 @@ export async function withoutSudo(lab: Lab): Promise<Environment> {
   return { PATH: `${await programs(lab, { sudo: 'exit 1' })}:${process.env.PATH}` }
 }
 
+/** Nobody is root, nor can become it: what the action may run as root it believes that it may not. */
+export async function withoutRoot(lab: Lab): Promise<Environment> {
+  const { PATH: path = '' } = process.env
+  const id = `[ "$*" = -u ] && { echo 1000; exit; }\nPATH='${path}' exec id "$@"`
+  return { PATH: `${await programs(lab, { id, sudo: 'exit 1' })}:${path}` }
+}
+
 /** Code that a step's process runs before anything of the action. */
 export async function preloading(lab: Lab, code: string): Promise<Environment> {
   const file = join(await lab.directory('preload'), 'preload.mjs')
