@@ -39460,7 +39460,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1620);
 /* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2381);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2523);
-/* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(6758);
+/* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3266);
 /* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9041);
 /* harmony import */ var _dump_inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3667);
 /* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6490);
@@ -42667,27 +42667,19 @@ async function tellOthers(runner, report, inputs) {
 }
 async function trying(runner, title, work) {
     try {
-        return announced(runner, title, await work());
+        return await work();
     }
     catch (error) {
         if (runner.cancelled.aborted)
             return [];
         if (error instanceof errors/* LifeboatError */.H3) {
             const { message, remedy } = error;
-            return announced(runner, title, [{ severity: 'warning', message: `${title}: ${message}`, remedy }]);
+            return [{ severity: 'warning', message: `${title}: ${message}`, remedy }];
         }
         runner.log.debug(error instanceof Error ? (error.stack ?? '') : String(error));
         const remedy = 'This is a defect in pg-lifeboat: please report it with the log.';
-        return announced(runner, title, [{ severity: 'warning', message: `${title}: ${(0,errors/* messageOf */.bD)(error)}`, remedy }]);
+        return [{ severity: 'warning', message: `${title}: ${(0,errors/* messageOf */.bD)(error)}`, remedy }];
     }
-}
-/** The same findings; the warnings among them are annotations, too: a summary is not always read. */
-function announced(runner, title, findings) {
-    for (const { severity, message, remedy = '' } of findings) {
-        if (severity === 'warning')
-            runner.annotate('warning', title, `${message}\n→ ${remedy}`);
-    }
-    return findings;
 }
 /** A pull request says nothing of whether the schedule lives, which is what a heartbeat is for. */
 async function beat(runner, { verdict }, { heartbeatUrl }) {
@@ -50419,7 +50411,7 @@ function tlsVariables({ settings, target, rootFile }) {
 
 /***/ }),
 
-/***/ 6758:
+/***/ 3266:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -50498,7 +50490,7 @@ async function runAs(owner, command, args, options = {}) {
 
 // EXTERNAL MODULE: ./src/postgres/scrub.ts
 var scrub = __nccwpck_require__(8764);
-;// CONCATENATED MODULE: ./src/postgres/install.ts
+;// CONCATENATED MODULE: ./src/postgres/apt.ts
 
 
 
@@ -50519,35 +50511,10 @@ const APT_OPTIONS = [
     'Dpkg::Options::=--force-confold',
 ];
 const QUIET = ['DEBIAN_FRONTEND=noninteractive', 'NEEDRESTART_SUSPEND=1', 'UCF_FORCE_CONFFOLD=1', 'LC_ALL=C'];
-/** The Debian packages (the distribution's and PGDG's have the same names) of one major. */
-function packageNames(major, need) {
-    return need === 'server' ? [`postgresql-client-${major}`, `postgresql-${major}`] : [`postgresql-client-${major}`];
-}
 /**
- * Installs one major's packages with apt, on Debian and Ubuntu, as root or with sudo that asks no password: PGDG's where
- * its setup script is there (postgresql-common has it), else the distribution's. Resolves to undefined, or to the reason why it
- * could not, in a clause. Nothing that apt says is shown as it is: the runner would obey workflow commands in it.
+ * apt of Debian and Ubuntu, as root or with sudo that asks no password. Nothing that it says is shown as it is: the runner
+ * would obey workflow commands in it.
  */
-async function installPackages(options) {
-    const { major, need, log, signal } = options;
-    const apt = new Apt(options);
-    const obstacle = await apt.findObstacle();
-    if (obstacle !== undefined)
-        return obstacle;
-    const packages = packageNames(major, need);
-    return log.group(`Install ${packages.join(' ')}`, async () => {
-        if (!(await apt.makeAvailable(packages)))
-            return `no package source of this machine offers ${packages.join(' ')}`;
-        signal?.throwIfAborted();
-        const restoreFile = need === 'server' ? await apt.preventMainCluster() : undefined;
-        try {
-            return await apt.install(packages);
-        }
-        finally {
-            await restoreFile?.();
-        }
-    });
-}
 class Apt {
     #options;
     #run;
@@ -50576,10 +50543,10 @@ class Apt {
      * Adds PGDG, which has every major and each minor on the day of its release, where its script is there; a machine
      * without it keeps to its own sources. Refreshes the package lists where the packages are not known yet.
      */
-    async makeAvailable(packages) {
+    async makeAvailable(packages, { pgdg = true } = {}) {
         const script = this.#root + PGDG_SCRIPT;
-        if ((await exists(script)) && !(await this.#areOffered(packages, 'pgdg'))) {
-            const added = await this.#privileged([script, '-y']);
+        if (pgdg && (await exists(script)) && !(await this.#areOffered(packages, 'pgdg'))) {
+            const added = await this.privileged([script, '-y']);
             // apt-get update, with which it ends, is content with lists that it could not fetch.
             const failed = added.exitCode !== 0 || /^W: Failed to fetch/m.test(added.stderr);
             if (failed)
@@ -50587,7 +50554,7 @@ class Apt {
         }
         if (await this.#areOffered(packages))
             return true;
-        const updated = await this.#privileged(['apt-get', 'update', ...lockTimeout()]);
+        const updated = await this.privileged(['apt-get', 'update', ...lockTimeout()]);
         if (updated.exitCode !== 0)
             this.#warn('apt-get update failed', updated);
         return this.#areOffered(packages);
@@ -50599,11 +50566,11 @@ class Apt {
         if (before !== undefined && /^\s*create_main_cluster\s*=\s*(false|off|no|0)\b/m.test(before))
             return async () => { };
         const others = (before ?? '').replaceAll(/^\s*create_main_cluster\s*=.*\n?/gm, '');
-        await this.#privileged(['mkdir', '-p', (0,external_node_path_.dirname)(file)]);
+        await this.privileged(['mkdir', '-p', (0,external_node_path_.dirname)(file)]);
         await this.#writeFile(file, `${others}${others === '' || others.endsWith('\n') ? '' : '\n'}create_main_cluster = false\n`);
         return async () => {
             if (before === undefined)
-                await this.#privileged(['rm', '-f', file]);
+                await this.privileged(['rm', '-f', file]);
             else
                 await this.#writeFile(file, before);
         };
@@ -50612,12 +50579,12 @@ class Apt {
     async install(packages) {
         const cache = await this.#openCache(packages);
         const command = ['apt-get', 'install', ...APT_OPTIONS, ...(cache?.aptOptions ?? []), ...packages];
-        let result = await this.#privileged(command);
+        let result = await this.privileged(command);
         if (result.exitCode !== 0) {
             // Lists older than the archive name files that are gone from it.
             this.#warn('apt-get install failed; trying again with fresh package lists', result);
-            await this.#privileged(['apt-get', 'update', ...lockTimeout()]);
-            result = await this.#privileged(command);
+            await this.privileged(['apt-get', 'update', ...lockTimeout()]);
+            result = await this.privileged(command);
         }
         await cache?.finish(result.exitCode === 0);
         return result.exitCode === 0 ? undefined : `apt-get install failed: ${this.#lastLines(result).join(' | ')}`;
@@ -50630,7 +50597,7 @@ class Apt {
             // Half a megabyte of code that most runs have no use for.
             const { openPackageCache } = await Promise.all(/* import() */[__nccwpck_require__.e(691), __nccwpck_require__.e(840)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8840));
             const list = (args) => this.#plain('apt-get', ['install', ...APT_OPTIONS, ...args, ...packages]);
-            const remove = (path) => this.#privileged(['rm', '-rf', '--', path]);
+            const remove = (path) => this.privileged(['rm', '-rf', '--', path]);
             return await openPackageCache({ list, remove, packages, env, log, root: this.#root });
         }
         catch (error) {
@@ -50646,13 +50613,13 @@ class Apt {
         return offered.length === packages.length;
     }
     async #writeFile(file, content) {
-        await this.#privileged(['tee', file], content);
+        await this.privileged(['tee', file], content);
     }
     #plain(command, args) {
         return this.#run(command, args, { env: this.#environment() });
     }
-    /** sudo clears the environment: what apt is to know goes through `env`. */
-    #privileged(command, input) {
+    /** As root. sudo clears the environment: what apt is to know goes through `env`. */
+    privileged(command, input) {
         const [program = 'env', ...args] = [...this.#prefix, 'env', ...QUIET, ...command];
         const env = this.#environment();
         return this.#run(program, args, input === undefined ? { env } : { env, input });
@@ -50682,6 +50649,38 @@ function lockTimeout() {
 }
 async function exists(path) {
     return (0,promises_.access)(path).then(() => true, () => false);
+}
+
+;// CONCATENATED MODULE: ./src/postgres/install.ts
+
+/** The Debian packages (the distribution's and PGDG's have the same names) of one major. */
+function packageNames(major, need) {
+    return need === 'server' ? [`postgresql-client-${major}`, `postgresql-${major}`] : [`postgresql-client-${major}`];
+}
+/**
+ * Installs one major's packages with apt, on Debian and Ubuntu, as root or with sudo that asks no password: PGDG's where
+ * its setup script is there (postgresql-common has it), else the distribution's. Resolves to undefined, or to the reason why it
+ * could not, in a clause.
+ */
+async function installPackages(options) {
+    const { major, need, log, signal } = options;
+    const apt = new Apt(options);
+    const obstacle = await apt.findObstacle();
+    if (obstacle !== undefined)
+        return obstacle;
+    const packages = packageNames(major, need);
+    return log.group(`Install ${packages.join(' ')}`, async () => {
+        if (!(await apt.makeAvailable(packages)))
+            return `no package source of this machine offers ${packages.join(' ')}`;
+        signal?.throwIfAborted();
+        const restoreFile = need === 'server' ? await apt.preventMainCluster() : undefined;
+        try {
+            return await apt.install(packages);
+        }
+        finally {
+            await restoreFile?.();
+        }
+    });
 }
 
 ;// CONCATENATED MODULE: ./src/postgres/tools.ts

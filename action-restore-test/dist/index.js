@@ -39638,7 +39638,7 @@ function readHeartbeatUrl(inputs) {
 
 /***/ }),
 
-/***/ 8633:
+/***/ 4215:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -39652,12 +39652,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var errors = __nccwpck_require__(4758);
 // EXTERNAL MODULE: ./src/base/ports.ts
 var ports = __nccwpck_require__(8937);
-// EXTERNAL MODULE: external "node:crypto"
-var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs/promises"
 var promises_ = __nccwpck_require__(1455);
-// EXTERNAL MODULE: external "node:os"
-var external_node_os_ = __nccwpck_require__(8161);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(6760);
 // EXTERNAL MODULE: external "node:child_process"
@@ -39720,6 +39716,230 @@ async function runAs(owner, command, args, options = {}) {
     });
 }
 
+// EXTERNAL MODULE: ./src/postgres/scrub.ts
+var scrub = __nccwpck_require__(8764);
+;// CONCATENATED MODULE: ./src/postgres/apt.ts
+
+
+
+
+
+const PGDG_SCRIPT = '/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh';
+const CREATE_CLUSTER_FILE = '/etc/postgresql-common/createcluster.conf';
+const SHOWN_LINES = 5;
+/** Nothing asks a question, nothing waits for ever on another apt, and what the administrator wrote stays. */
+const APT_OPTIONS = [
+    '-y',
+    '--no-install-recommends',
+    '-o',
+    'DPkg::Lock::Timeout=120',
+    '-o',
+    'Dpkg::Options::=--force-confdef',
+    '-o',
+    'Dpkg::Options::=--force-confold',
+];
+const QUIET = ['DEBIAN_FRONTEND=noninteractive', 'NEEDRESTART_SUSPEND=1', 'UCF_FORCE_CONFFOLD=1', 'LC_ALL=C'];
+/**
+ * apt of Debian and Ubuntu, as root or with sudo that asks no password. Nothing that it says is shown as it is: the runner
+ * would obey workflow commands in it.
+ */
+class Apt {
+    #options;
+    #run;
+    #root;
+    /** What makes a command a privileged one. */
+    #prefix = [];
+    constructor(options) {
+        this.#options = options;
+        this.#run = options.run ?? runCommand;
+        this.#root = options.root ?? '';
+    }
+    /** Why nothing can be installed here; undefined if it can. */
+    async findObstacle() {
+        const release = await (0,promises_.readFile)(`${this.#root}/etc/os-release`, 'utf8').catch(() => '');
+        const ids = /^ID(?:_LIKE)?=.*$/gm;
+        if (!(release.match(ids) ?? []).some((line) => /\b(debian|ubuntu)\b/.test(line))) {
+            return 'packages are installed on Debian and Ubuntu only';
+        }
+        if ((await this.#plain('id', ['-u'])).stdout.trim() === '0')
+            return undefined;
+        this.#prefix = ['sudo', '-n'];
+        const sudo = await this.#plain('sudo', ['-n', 'true']);
+        return sudo.exitCode === 0 ? undefined : 'installing them needs root, or sudo that asks no password';
+    }
+    /**
+     * Adds PGDG, which has every major and each minor on the day of its release, where its script is there; a machine
+     * without it keeps to its own sources. Refreshes the package lists where the packages are not known yet.
+     */
+    async makeAvailable(packages, { pgdg = true } = {}) {
+        const script = this.#root + PGDG_SCRIPT;
+        if (pgdg && (await exists(script)) && !(await this.#areOffered(packages, 'pgdg'))) {
+            const added = await this.privileged([script, '-y']);
+            // apt-get update, with which it ends, is content with lists that it could not fetch.
+            const failed = added.exitCode !== 0 || /^W: Failed to fetch/m.test(added.stderr);
+            if (failed)
+                this.#warn('the PostgreSQL project’s package source (PGDG) could not be added, or not read', added);
+        }
+        if (await this.#areOffered(packages))
+            return true;
+        const updated = await this.privileged(['apt-get', 'update', ...lockTimeout()]);
+        if (updated.exitCode !== 0)
+            this.#warn('apt-get update failed', updated);
+        return this.#areOffered(packages);
+    }
+    /** Debian's postgresql-common would start a server of its own; returns what puts the file back as it was. */
+    async preventMainCluster() {
+        const file = this.#root + CREATE_CLUSTER_FILE;
+        const before = await (0,promises_.readFile)(file, 'utf8').catch(() => undefined);
+        if (before !== undefined && /^\s*create_main_cluster\s*=\s*(false|off|no|0)\b/m.test(before))
+            return async () => { };
+        const others = (before ?? '').replaceAll(/^\s*create_main_cluster\s*=.*\n?/gm, '');
+        await this.privileged(['mkdir', '-p', (0,external_node_path_.dirname)(file)]);
+        await this.#writeFile(file, `${others}${others === '' || others.endsWith('\n') ? '' : '\n'}create_main_cluster = false\n`);
+        return async () => {
+            if (before === undefined)
+                await this.privileged(['rm', '-f', file]);
+            else
+                await this.#writeFile(file, before);
+        };
+    }
+    /** Undefined, or the reason why the packages could not be installed. */
+    async install(packages) {
+        const cache = await this.#openCache(packages);
+        const command = ['apt-get', 'install', ...APT_OPTIONS, ...(cache?.aptOptions ?? []), ...packages];
+        let result = await this.privileged(command);
+        if (result.exitCode !== 0) {
+            // Lists older than the archive name files that are gone from it.
+            this.#warn('apt-get install failed; trying again with fresh package lists', result);
+            await this.privileged(['apt-get', 'update', ...lockTimeout()]);
+            result = await this.privileged(command);
+        }
+        await cache?.finish(result.exitCode === 0);
+        return result.exitCode === 0 ? undefined : `apt-get install failed: ${this.#lastLines(result).join(' | ')}`;
+    }
+    async #openCache(packages) {
+        const { packageCache, env, log } = this.#options;
+        if (packageCache !== true)
+            return undefined;
+        try {
+            // Half a megabyte of code that most runs have no use for.
+            const { openPackageCache } = await Promise.all(/* import() */[__nccwpck_require__.e(691), __nccwpck_require__.e(840)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8840));
+            const list = (args) => this.#plain('apt-get', ['install', ...APT_OPTIONS, ...args, ...packages]);
+            const remove = (path) => this.privileged(['rm', '-rf', '--', path]);
+            return await openPackageCache({ list, remove, packages, env, log, root: this.#root });
+        }
+        catch (error) {
+            log.warning(`The package cache is not used: ${(0,errors/* messageOf */.bD)(error)}`);
+            return undefined;
+        }
+    }
+    /** `build`: what their versions hold, as in `17.12-1.pgdg24.04+1`. */
+    async #areOffered(packages, build = '') {
+        const { stdout } = await this.#plain('apt-cache', ['policy', ...packages]);
+        const versions = [...stdout.matchAll(/^\s+Candidate: (.+)$/gm)].map(([, version = '']) => version);
+        const offered = versions.filter((version) => version !== '(none)' && version.includes(build));
+        return offered.length === packages.length;
+    }
+    async #writeFile(file, content) {
+        await this.privileged(['tee', file], content);
+    }
+    #plain(command, args) {
+        return this.#run(command, args, { env: this.#environment() });
+    }
+    /** As root. sudo clears the environment: what apt is to know goes through `env`. */
+    privileged(command, input) {
+        const [program = 'env', ...args] = [...this.#prefix, 'env', ...QUIET, ...command];
+        const env = this.#environment();
+        return this.#run(program, args, input === undefined ? { env } : { env, input });
+    }
+    #environment() {
+        const { env } = this.#options;
+        const kept = { PATH: env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+        for (const name of ['http_proxy', 'https_proxy', 'no_proxy']) {
+            const value = env[name] ?? env[name.toUpperCase()];
+            if (value !== undefined)
+                kept[name] = value;
+        }
+        return kept;
+    }
+    #lastLines({ stdout, stderr }) {
+        const lines = (0,scrub/* scrub */._)(stderr.trim() === '' ? stdout : stderr, []).split('\n');
+        return lines.filter((line) => line.trim() !== '').slice(-SHOWN_LINES);
+    }
+    #warn(what, result) {
+        this.#options.log.warning(`apt: ${what} (exit code ${result.exitCode})`);
+        for (const line of this.#lastLines(result))
+            this.#options.log.info(`apt: ${line}`);
+    }
+}
+function lockTimeout() {
+    return ['-o', 'DPkg::Lock::Timeout=120'];
+}
+async function exists(path) {
+    return (0,promises_.access)(path).then(() => true, () => false);
+}
+
+;// CONCATENATED MODULE: ./src/postgres/install-locale.ts
+
+
+const PACKAGE = 'locales';
+const SUPPORTED = '/usr/share/i18n/SUPPORTED';
+/** `language_TERRITORY`, perhaps with a codeset and a modifier: nothing else reaches a command. */
+const NAME = /^(?<place>[a-z]{2,3}(?:_[A-Z]{2})?)(?:\.(?<codeset>[A-Za-z0-9-]+))?(?<modifier>@[a-z]+)?$/;
+/**
+ * Makes a locale of the C library, on Debian and Ubuntu, as root or with sudo that asks no password; the package `locales`
+ * is installed first where it is missing. Resolves to undefined, or to the reason why it could not, in a clause.
+ */
+async function installLocale(name, options) {
+    const { log, signal, root = '' } = options;
+    const { place, codeset, modifier = '' } = NAME.exec(name)?.groups ?? {};
+    if (place === undefined)
+        return 'its name is none of the C library’s';
+    const apt = new Apt(options);
+    const obstacle = await apt.findObstacle();
+    if (obstacle !== undefined)
+        return obstacle;
+    return log.group(`Make the locale ${name}`, async () => {
+        const problem = await provideSources(apt, root);
+        if (problem !== undefined)
+            return problem;
+        signal?.throwIfAborted();
+        const charmap = await findCharmap(root + SUPPORTED, `${place}${modifier}`, codeset);
+        if (charmap === undefined)
+            return 'the C library knows no such locale';
+        // A directory of its own: a server that has read the archive of all locales would not look into it again.
+        const command = ['localedef', '--no-archive', '--quiet', '-i', `${place}${modifier}`, '-f', charmap, name];
+        const { exitCode } = await apt.privileged(command);
+        // 1: it was made, with warnings.
+        return exitCode <= 1 ? undefined : `localedef ended with exit code ${exitCode}`;
+    });
+}
+async function provideSources(apt, root) {
+    const isThere = await (0,promises_.access)(root + SUPPORTED).then(() => true, () => false);
+    if (isThere)
+        return undefined;
+    if (await apt.makeAvailable([PACKAGE], { pgdg: false }))
+        return apt.install([PACKAGE]);
+    return `no package source of this machine offers ${PACKAGE}`;
+}
+/** The character map that goes with a locale; without a codeset the one that the C library takes by default. */
+async function findCharmap(file, locale, codeset) {
+    const lines = (await (0,promises_.readFile)(file, 'utf8').catch(() => '')).split('\n').map((line) => line.trim().split(/\s+/));
+    const found = lines.find(([name = '', charmap = '']) => {
+        const own = name.replace(/\.[^@]*/, '');
+        return own === locale && (codeset === undefined ? name === locale : normal(charmap) === normal(codeset));
+    });
+    return found?.[1];
+}
+/** `UTF-8` and `utf8` are the same. */
+function normal(codeset) {
+    return codeset.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+}
+
+// EXTERNAL MODULE: external "node:crypto"
+var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:os"
+var external_node_os_ = __nccwpck_require__(8161);
 // EXTERNAL MODULE: ./src/postgres/connection.ts + 2 modules
 var connection = __nccwpck_require__(7613);
 // EXTERNAL MODULE: ./src/postgres/database.ts + 6 modules
@@ -39783,11 +40003,21 @@ function isMissingLocale(error) {
         return false;
     return /locale name|could not open collator|ICU locale|could not create locale/.test((0,errors/* messageOf */.bD)(error));
 }
+/** A locale that the server's machine does not have. */
+class MissingLocaleError extends errors/* LifeboatError */.H3 {
+    /** Its name, if it is the C library's: such a one can be made. */
+    locale;
+    constructor(message, remedy, locale, options) {
+        super('missing-locale', message, remedy, options);
+        this.locale = locale;
+    }
+}
 function missingLocale(spec, ground, reason, cause) {
     const { localeProvider, collate, ctype, locale } = spec;
     const named = /"([^"]+)"/.exec(reason)?.[1] ?? (localeProvider === 'libc' ? collate : (locale ?? collate));
     const here = ground.remote ? `for ${ground.name}` : 'on this machine';
-    return new errors/* LifeboatError */.H3('missing-locale', `the source database’s locale ${named} (provider ${localeProvider}) does not exist ${here}: ${reason}`, localeRemedy(named, named === collate || named === ctype, ground), { cause });
+    const isOfLibrary = named === collate || named === ctype;
+    return new MissingLocaleError(`the source database’s locale ${named} (provider ${localeProvider}) does not exist ${here}: ${reason}`, localeRemedy(named, isOfLibrary, ground), isOfLibrary ? named : undefined, { cause });
 }
 function localeRemedy(name, isOfLibrary, { remote }) {
     if (remote)
@@ -39873,8 +40103,6 @@ function megabytes(bytes) {
     return `${Math.floor(bytes / MIB)}MB`;
 }
 
-// EXTERNAL MODULE: ./src/postgres/scrub.ts
-var scrub = __nccwpck_require__(8764);
 ;// CONCATENATED MODULE: ./src/postgres/scratch-directory.ts
 
 
@@ -40578,25 +40806,6 @@ function assertUsable(maintenance, source, facts) {
 
 ;// CONCATENATED MODULE: ./src/postgres/install.ts
 
-
-
-
-
-const PGDG_SCRIPT = '/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh';
-const CREATE_CLUSTER_FILE = '/etc/postgresql-common/createcluster.conf';
-const SHOWN_LINES = 5;
-/** Nothing asks a question, nothing waits for ever on another apt, and what the administrator wrote stays. */
-const APT_OPTIONS = [
-    '-y',
-    '--no-install-recommends',
-    '-o',
-    'DPkg::Lock::Timeout=120',
-    '-o',
-    'Dpkg::Options::=--force-confdef',
-    '-o',
-    'Dpkg::Options::=--force-confold',
-];
-const QUIET = ['DEBIAN_FRONTEND=noninteractive', 'NEEDRESTART_SUSPEND=1', 'UCF_FORCE_CONFFOLD=1', 'LC_ALL=C'];
 /** The Debian packages (the distribution's and PGDG's have the same names) of one major. */
 function packageNames(major, need) {
     return need === 'server' ? [`postgresql-client-${major}`, `postgresql-${major}`] : [`postgresql-client-${major}`];
@@ -40604,7 +40813,7 @@ function packageNames(major, need) {
 /**
  * Installs one major's packages with apt, on Debian and Ubuntu, as root or with sudo that asks no password: PGDG's where
  * its setup script is there (postgresql-common has it), else the distribution's. Resolves to undefined, or to the reason why it
- * could not, in a clause. Nothing that apt says is shown as it is: the runner would obey workflow commands in it.
+ * could not, in a clause.
  */
 async function installPackages(options) {
     const { major, need, log, signal } = options;
@@ -40625,141 +40834,6 @@ async function installPackages(options) {
             await restoreFile?.();
         }
     });
-}
-class Apt {
-    #options;
-    #run;
-    #root;
-    /** What makes a command a privileged one. */
-    #prefix = [];
-    constructor(options) {
-        this.#options = options;
-        this.#run = options.run ?? runCommand;
-        this.#root = options.root ?? '';
-    }
-    /** Why nothing can be installed here; undefined if it can. */
-    async findObstacle() {
-        const release = await (0,promises_.readFile)(`${this.#root}/etc/os-release`, 'utf8').catch(() => '');
-        const ids = /^ID(?:_LIKE)?=.*$/gm;
-        if (!(release.match(ids) ?? []).some((line) => /\b(debian|ubuntu)\b/.test(line))) {
-            return 'packages are installed on Debian and Ubuntu only';
-        }
-        if ((await this.#plain('id', ['-u'])).stdout.trim() === '0')
-            return undefined;
-        this.#prefix = ['sudo', '-n'];
-        const sudo = await this.#plain('sudo', ['-n', 'true']);
-        return sudo.exitCode === 0 ? undefined : 'installing them needs root, or sudo that asks no password';
-    }
-    /**
-     * Adds PGDG, which has every major and each minor on the day of its release, where its script is there; a machine
-     * without it keeps to its own sources. Refreshes the package lists where the packages are not known yet.
-     */
-    async makeAvailable(packages) {
-        const script = this.#root + PGDG_SCRIPT;
-        if ((await exists(script)) && !(await this.#areOffered(packages, 'pgdg'))) {
-            const added = await this.#privileged([script, '-y']);
-            // apt-get update, with which it ends, is content with lists that it could not fetch.
-            const failed = added.exitCode !== 0 || /^W: Failed to fetch/m.test(added.stderr);
-            if (failed)
-                this.#warn('the PostgreSQL project’s package source (PGDG) could not be added, or not read', added);
-        }
-        if (await this.#areOffered(packages))
-            return true;
-        const updated = await this.#privileged(['apt-get', 'update', ...lockTimeout()]);
-        if (updated.exitCode !== 0)
-            this.#warn('apt-get update failed', updated);
-        return this.#areOffered(packages);
-    }
-    /** Debian's postgresql-common would start a server of its own; returns what puts the file back as it was. */
-    async preventMainCluster() {
-        const file = this.#root + CREATE_CLUSTER_FILE;
-        const before = await (0,promises_.readFile)(file, 'utf8').catch(() => undefined);
-        if (before !== undefined && /^\s*create_main_cluster\s*=\s*(false|off|no|0)\b/m.test(before))
-            return async () => { };
-        const others = (before ?? '').replaceAll(/^\s*create_main_cluster\s*=.*\n?/gm, '');
-        await this.#privileged(['mkdir', '-p', (0,external_node_path_.dirname)(file)]);
-        await this.#writeFile(file, `${others}${others === '' || others.endsWith('\n') ? '' : '\n'}create_main_cluster = false\n`);
-        return async () => {
-            if (before === undefined)
-                await this.#privileged(['rm', '-f', file]);
-            else
-                await this.#writeFile(file, before);
-        };
-    }
-    /** Undefined, or the reason why the packages could not be installed. */
-    async install(packages) {
-        const cache = await this.#openCache(packages);
-        const command = ['apt-get', 'install', ...APT_OPTIONS, ...(cache?.aptOptions ?? []), ...packages];
-        let result = await this.#privileged(command);
-        if (result.exitCode !== 0) {
-            // Lists older than the archive name files that are gone from it.
-            this.#warn('apt-get install failed; trying again with fresh package lists', result);
-            await this.#privileged(['apt-get', 'update', ...lockTimeout()]);
-            result = await this.#privileged(command);
-        }
-        await cache?.finish(result.exitCode === 0);
-        return result.exitCode === 0 ? undefined : `apt-get install failed: ${this.#lastLines(result).join(' | ')}`;
-    }
-    async #openCache(packages) {
-        const { packageCache, env, log } = this.#options;
-        if (packageCache !== true)
-            return undefined;
-        try {
-            // Half a megabyte of code that most runs have no use for.
-            const { openPackageCache } = await Promise.all(/* import() */[__nccwpck_require__.e(691), __nccwpck_require__.e(840)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8840));
-            const list = (args) => this.#plain('apt-get', ['install', ...APT_OPTIONS, ...args, ...packages]);
-            const remove = (path) => this.#privileged(['rm', '-rf', '--', path]);
-            return await openPackageCache({ list, remove, packages, env, log, root: this.#root });
-        }
-        catch (error) {
-            log.warning(`The package cache is not used: ${(0,errors/* messageOf */.bD)(error)}`);
-            return undefined;
-        }
-    }
-    /** `build`: what their versions hold, as in `17.12-1.pgdg24.04+1`. */
-    async #areOffered(packages, build = '') {
-        const { stdout } = await this.#plain('apt-cache', ['policy', ...packages]);
-        const versions = [...stdout.matchAll(/^\s+Candidate: (.+)$/gm)].map(([, version = '']) => version);
-        const offered = versions.filter((version) => version !== '(none)' && version.includes(build));
-        return offered.length === packages.length;
-    }
-    async #writeFile(file, content) {
-        await this.#privileged(['tee', file], content);
-    }
-    #plain(command, args) {
-        return this.#run(command, args, { env: this.#environment() });
-    }
-    /** sudo clears the environment: what apt is to know goes through `env`. */
-    #privileged(command, input) {
-        const [program = 'env', ...args] = [...this.#prefix, 'env', ...QUIET, ...command];
-        const env = this.#environment();
-        return this.#run(program, args, input === undefined ? { env } : { env, input });
-    }
-    #environment() {
-        const { env } = this.#options;
-        const kept = { PATH: env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
-        for (const name of ['http_proxy', 'https_proxy', 'no_proxy']) {
-            const value = env[name] ?? env[name.toUpperCase()];
-            if (value !== undefined)
-                kept[name] = value;
-        }
-        return kept;
-    }
-    #lastLines({ stdout, stderr }) {
-        const lines = (0,scrub/* scrub */._)(stderr.trim() === '' ? stdout : stderr, []).split('\n');
-        return lines.filter((line) => line.trim() !== '').slice(-SHOWN_LINES);
-    }
-    #warn(what, result) {
-        this.#options.log.warning(`apt: ${what} (exit code ${result.exitCode})`);
-        for (const line of this.#lastLines(result))
-            this.#options.log.info(`apt: ${line}`);
-    }
-}
-function lockTimeout() {
-    return ['-o', 'DPkg::Lock::Timeout=120'];
-}
-async function exists(path) {
-    return (0,promises_.access)(path).then(() => true, () => false);
 }
 
 ;// CONCATENATED MODULE: ./src/postgres/tools.ts
@@ -40903,6 +40977,8 @@ var connection_inputs = __nccwpck_require__(4461);
 
 
 
+
+
 /**
  * The place that the inputs ask for: by default a scratch server of the source's major. Errors: InputError for a
  * `postgres-version` below that, those of `findTools`, `startScratchCluster` and `TargetServer.open`.
@@ -40930,7 +41006,7 @@ async function openScratchServer(runner, stage, major, sourceMajor) {
             remote: false,
             restricted: false,
             roles: {},
-            createDatabase: (spec) => cluster.createDatabase(spec),
+            createDatabase: (spec) => withLocales(runner, () => cluster.createDatabase(spec)),
             url: (name) => cluster.url(name),
         },
         tools,
@@ -40944,6 +41020,24 @@ async function openScratchServer(runner, stage, major, sourceMajor) {
             return [];
         },
     };
+}
+/** Makes the locales of the C library that are missing on this machine, if that is allowed, as packages are installed. */
+async function withLocales({ log, signal }, work) {
+    for (let made;;) {
+        try {
+            return await work();
+        }
+        catch (error) {
+            if (!(error instanceof MissingLocaleError) || error.locale === undefined || error.locale === made)
+                throw error;
+            const problem = await installLocale(error.locale, { env: process.env, log, signal });
+            if (problem !== undefined) {
+                log.info(`The locale ${error.locale} was not made: ${problem}`);
+                throw error;
+            }
+            made = error.locale;
+        }
+    }
 }
 const INPUT = 'target-url';
 async function openTargetServer(runner, stage, { database, source }, inputs) {
@@ -41154,7 +41248,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(924);
 /* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8127);
 /* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3094);
-/* harmony import */ var _restore_target_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(8633);
+/* harmony import */ var _restore_target_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4215);
 /* harmony import */ var _restore_test_inputs_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(713);
 /* harmony import */ var _self_test_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(6581);
 /* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(5857);
@@ -41294,13 +41388,13 @@ class RestoreTest {
         const { report } = this;
         const verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_21__/* .verdictOf */ .V)(proven);
         if (report.part === undefined) {
-            const rpoSeconds = await rpoOf(subject, verdict);
+            // A newer major or a server of the user's may refuse what the source's own takes: that is red, but no damage.
+            const evidence = verdict === 'failed' && !target.isOwnGround ? 'unverified' : verdict;
+            const rpoSeconds = await rpoOf(subject, evidence);
             if (rpoSeconds !== undefined)
                 report.rpoSeconds = rpoSeconds;
             const { rtoTarget, rpoTarget } = subject.inputs;
             report.checks.push(...(0,_restore_targets_js__WEBPACK_IMPORTED_MODULE_11__/* .checkTargets */ .V)({ rtoSeconds: report.rtoSeconds ?? 0, rtoTarget, rpoSeconds, rpoTarget }));
-            // A newer major or a server of the user's may refuse what the source's own takes: that is red, but no damage.
-            const evidence = verdict === 'failed' && !target.isOwnGround ? 'unverified' : verdict;
             await this.#record(subject, evidence, proven);
         }
         else
@@ -44178,27 +44272,19 @@ async function tellOthers(runner, report, inputs) {
 }
 async function trying(runner, title, work) {
     try {
-        return announced(runner, title, await work());
+        return await work();
     }
     catch (error) {
         if (runner.cancelled.aborted)
             return [];
         if (error instanceof errors/* LifeboatError */.H3) {
             const { message, remedy } = error;
-            return announced(runner, title, [{ severity: 'warning', message: `${title}: ${message}`, remedy }]);
+            return [{ severity: 'warning', message: `${title}: ${message}`, remedy }];
         }
         runner.log.debug(error instanceof Error ? (error.stack ?? '') : String(error));
         const remedy = 'This is a defect in pg-lifeboat: please report it with the log.';
-        return announced(runner, title, [{ severity: 'warning', message: `${title}: ${(0,errors/* messageOf */.bD)(error)}`, remedy }]);
+        return [{ severity: 'warning', message: `${title}: ${(0,errors/* messageOf */.bD)(error)}`, remedy }];
     }
-}
-/** The same findings; the warnings among them are annotations, too: a summary is not always read. */
-function announced(runner, title, findings) {
-    for (const { severity, message, remedy = '' } of findings) {
-        if (severity === 'warning')
-            runner.annotate('warning', title, `${message}\n→ ${remedy}`);
-    }
-    return findings;
 }
 /** A pull request says nothing of whether the schedule lives, which is what a heartbeat is for. */
 async function beat(runner, { verdict }, { heartbeatUrl }) {
@@ -51053,8 +51139,7 @@ var database_settings = __nccwpck_require__(6362);
 async function prepareDatabase(place, contents, log) {
     const inventory = contents.inventory;
     const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts;
-    const isOfRole = ({ role }) => role !== null && role !== undefined;
-    const { database: target, refusedSettings } = await place.createDatabase({
+    const { database: target } = await place.createDatabase({
         name: inventory.database.name,
         encoding,
         localeProvider,
@@ -51062,16 +51147,19 @@ async function prepareDatabase(place, contents, log) {
         ctype,
         locale: locale ?? undefined,
         icuRules: icuRules ?? undefined,
-        settings: settings.filter((setting) => !isOfRole(setting)),
+        settings: [],
     });
     const { database: name } = target.settings;
     log.info(`database ${JSON.stringify(name)} (${encoding}, ${collate}), ${contents.roles.length} roles`);
-    await assertExtensions(target, inventory, place);
-    const ofRoles = await inCatalogSession(target, async ({ client }) => {
+    const refusedSettings = await inCatalogSession(target, async ({ client }) => {
         await createRoles(client, place, place.restricted ? namedByPolicies(inventory) : contents.roles, inventory);
-        return (0,database_settings/* applySettings */.i)(client, name, settings.filter(isOfRole));
+        // As this session spells it: like those of roles, the name is bytes, and was given to the server in UTF-8.
+        const { rows } = await client.query('select current_database() as spelt');
+        return (0,database_settings/* applySettings */.i)(client, rows[0]?.spelt ?? name, settings);
     });
-    return { target, refusedSettings: [...refusedSettings, ...ofRoles] };
+    // A setting of the database may say where extensions are.
+    await assertExtensions(target, inventory, place);
+    return { target, refusedSettings };
 }
 /** What the server cannot create is not the backup's fault: then nothing can be said of the backup. */
 async function assertExtensions(target, { extensions }, place) {

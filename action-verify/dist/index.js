@@ -42534,27 +42534,19 @@ async function tellOthers(runner, report, inputs) {
 }
 async function trying(runner, title, work) {
     try {
-        return announced(runner, title, await work());
+        return await work();
     }
     catch (error) {
         if (runner.cancelled.aborted)
             return [];
         if (error instanceof errors/* LifeboatError */.H3) {
             const { message, remedy } = error;
-            return announced(runner, title, [{ severity: 'warning', message: `${title}: ${message}`, remedy }]);
+            return [{ severity: 'warning', message: `${title}: ${message}`, remedy }];
         }
         runner.log.debug(error instanceof Error ? (error.stack ?? '') : String(error));
         const remedy = 'This is a defect in pg-lifeboat: please report it with the log.';
-        return announced(runner, title, [{ severity: 'warning', message: `${title}: ${(0,errors/* messageOf */.bD)(error)}`, remedy }]);
+        return [{ severity: 'warning', message: `${title}: ${(0,errors/* messageOf */.bD)(error)}`, remedy }];
     }
-}
-/** The same findings; the warnings among them are annotations, too: a summary is not always read. */
-function announced(runner, title, findings) {
-    for (const { severity, message, remedy = '' } of findings) {
-        if (severity === 'warning')
-            runner.annotate('warning', title, `${message}\n→ ${remedy}`);
-    }
-    return findings;
 }
 /** A pull request says nothing of whether the schedule lives, which is what a heartbeat is for. */
 async function beat(runner, { verdict }, { heartbeatUrl }) {

@@ -31,25 +31,17 @@ export async function tellOthers(runner: Runner, report: Report, inputs: Reporti
 
 async function trying(runner: Runner, title: string, work: () => Promise<Finding[]>): Promise<Finding[]> {
   try {
-    return announced(runner, title, await work())
+    return await work()
   } catch (error) {
     if (runner.cancelled.aborted) return []
     if (error instanceof LifeboatError) {
       const { message, remedy } = error
-      return announced(runner, title, [{ severity: 'warning', message: `${title}: ${message}`, remedy }])
+      return [{ severity: 'warning', message: `${title}: ${message}`, remedy }]
     }
     runner.log.debug(error instanceof Error ? (error.stack ?? '') : String(error))
     const remedy = 'This is a defect in pg-lifeboat: please report it with the log.'
-    return announced(runner, title, [{ severity: 'warning', message: `${title}: ${messageOf(error)}`, remedy }])
+    return [{ severity: 'warning', message: `${title}: ${messageOf(error)}`, remedy }]
   }
-}
-
-/** The same findings; the warnings among them are annotations, too: a summary is not always read. */
-function announced(runner: Runner, title: string, findings: Finding[]): Finding[] {
-  for (const { severity, message, remedy = '' } of findings) {
-    if (severity === 'warning') runner.annotate('warning', title, `${message}\n→ ${remedy}`)
-  }
-  return findings
 }
 
 /** A pull request says nothing of whether the schedule lives, which is what a heartbeat is for. */

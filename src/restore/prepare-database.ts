@@ -19,8 +19,7 @@ export async function prepareDatabase(
 ): Promise<{ target: Database; refusedSettings: OwnSetting[] }> {
   const inventory = contents.inventory as Inventory
   const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts
-  const isOfRole = ({ role }: OwnSetting) => role !== null && role !== undefined
-  const { database: target, refusedSettings } = await place.createDatabase({
+  const { database: target } = await place.createDatabase({
     name: inventory.database.name,
     encoding,
     localeProvider,
@@ -28,16 +27,19 @@ export async function prepareDatabase(
     ctype,
     locale: locale ?? undefined,
     icuRules: icuRules ?? undefined,
-    settings: settings.filter((setting) => !isOfRole(setting)),
+    settings: [],
   })
   const { database: name } = target.settings
   log.info(`database ${JSON.stringify(name)} (${encoding}, ${collate}), ${contents.roles.length} roles`)
-  await assertExtensions(target, inventory, place)
-  const ofRoles = await inCatalogSession(target, async ({ client }) => {
+  const refusedSettings = await inCatalogSession(target, async ({ client }) => {
     await createRoles(client, place, place.restricted ? namedByPolicies(inventory) : contents.roles, inventory)
-    return applySettings(client, name, settings.filter(isOfRole))
+    // As this session spells it: like those of roles, the name is bytes, and was given to the server in UTF-8.
+    const { rows } = await client.query<{ spelt: string }>('select current_database() as spelt')
+    return applySettings(client, rows[0]?.spelt ?? name, settings)
   })
-  return { target, refusedSettings: [...refusedSettings, ...ofRoles] }
+  // A setting of the database may say where extensions are.
+  await assertExtensions(target, inventory, place)
+  return { target, refusedSettings }
 }
 
 /** What the server cannot create is not the backup's fault: then nothing can be said of the backup. */

@@ -128,8 +128,8 @@ function withoutMasks(stdout: string): string {
     .join('\n')
 }
 
-/** Parts that tell of the database without holding its rows. */
-const TELLING = /\/(?:contents\.json|roles\.sql|prepare\.dat|database\/toc\.dat)\.zst$/
+/** Parts that tell of the database without holding its rows; nor the archive, in which a user mapping has its password. */
+const TELLING = /\/(?:contents\.json|roles\.sql|prepare\.dat)\.zst$/
 
 /** What in a storage a reader without keys can read, but for rows, and the names of everything. */
 async function plainObjects(storage: Storage): Promise<[place: string, text: string][]> {

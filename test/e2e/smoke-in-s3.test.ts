@@ -60,6 +60,7 @@ test('day one, keys that may only read and list, a service that knows no such qu
   const reader = await smoke(storage, { env: guest })
   expect(idsOf(reader.report, 'passed')).toEqual([
     'manifest',
+    'tools',
     'backup-age',
     'parts',
     'clocks',
