@@ -79,7 +79,11 @@ export class Bench {
 
   async alter(name: string, change: (bytes: Buffer) => Buffer): Promise<void> {
     const file = this.file(name)
-    await writeFile(file, change(await readFile(file)))
+    const bytes = await readFile(file)
+    const changed = change(bytes)
+    // Damage that changes nothing would be found by nobody.
+    if (changed.equals(bytes)) throw new Error(`${name} was not altered`)
+    await writeFile(file, changed)
   }
 
   async swap(one: string, other: string): Promise<void> {

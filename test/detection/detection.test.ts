@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import type { Chapter, Damage } from './damage.ts'
+import { type Chapter, type Damage, reasonOf } from './damage.ts'
 import { EXAMINATIONS, type Examination, type Examiner, type Outcome, verify } from './examinations.ts'
 import { FOREIGN } from './foreign-damages.ts'
 import { type Found, renderPage } from './page.ts'
@@ -35,9 +35,9 @@ async function examineDamaged(damage: Damage): Promise<Found> {
   const bench = await specimen.bench()
   try {
     await damage.inflict(bench)
-    const { cluster, tools, temp } = specimen
+    const { cluster, tools, temp, live } = specimen
     const identities = IDENTITIES[damage.identities ?? 'own']()
-    const common = { cluster, tools, temp, identities, storage: bench.storage }
+    const common = { cluster, tools, temp, live, identities, storage: bench.storage }
     const plain = await examineAll({ ...common, verifyKeys: [] })
     return { damage, plain, keyed: await examineWithKey({ ...common, verifyKeys: specimen.verifyKeys }, plain) }
   } finally {
@@ -73,8 +73,8 @@ test('the sets pass while they are not damaged, with and without the key', async
   )
   const bench = await specimen.bench()
   await bench.reseal({}, () => undefined)
-  const { cluster, tools, temp, identities, verifyKeys } = specimen
-  const resealed = await examineAll({ cluster, tools, temp, identities, verifyKeys, storage: bench.storage })
+  const { cluster, tools, temp, live, identities, verifyKeys } = specimen
+  const resealed = await examineAll({ cluster, tools, temp, live, identities, verifyKeys, storage: bench.storage })
   expect(passed(resealed)).toEqual(MODES)
 })
 
@@ -83,7 +83,7 @@ describe.each(CHAPTERS)('$title', ({ damages }) => {
     const result = await examineDamaged(damage)
     found.set(damage, result)
     // Found, or not found and said why: nothing else, in either direction.
-    expect(passed(result.plain)).toEqual(MODES.filter((mode) => damage.unfound?.[mode] !== undefined))
+    expect(passed(result.plain)).toEqual(MODES.filter((mode) => reasonOf(damage, mode) !== undefined))
     if (damage.refusedWithKey) expect(passed(result.keyed)).toEqual([])
     else expect(result.keyed).toEqual(result.plain)
   })
@@ -109,8 +109,8 @@ interface Blow {
 test('of 300 random cuts and flipped bits none passes integrity, and none ends in a stack trace', async () => {
   const bench = await specimen.bench()
   const names = await bench.objects()
-  const { identities, verifyKeys } = specimen
-  const examiner = { storage: bench.storage, identities, verifyKeys }
+  const { identities, verifyKeys, live } = specimen
+  const examiner = { storage: bench.storage, identities, verifyKeys, live }
   const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
   const blow = fc.record({ object: fc.nat(names.length - 1), at: share, bit: fc.integer({ min: 0, max: 8 }) })
   const property = fc.asyncProperty(blow, async ({ object, at, bit }: Blow) => {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { looksAtServer } from '../../src/actions/verify-inputs.ts'
 import { isDamage } from '../../src/backup-set/damage.ts'
 import { chooseSet, readCatalog } from '../../src/backup-set/find.ts'
 import { openSet, readContents } from '../../src/backup-set/open-set.ts'
@@ -27,7 +28,7 @@ export interface Outcome {
   by: string[]
 }
 
-export interface Examiner extends Pick<Specimen, 'identities' | 'verifyKeys' | 'cluster' | 'tools' | 'temp'> {
+export interface Examiner extends Pick<Specimen, 'identities' | 'verifyKeys' | 'cluster' | 'tools' | 'temp' | 'live'> {
   storage: Storage
 }
 
@@ -35,6 +36,8 @@ export interface Examiner extends Pick<Specimen, 'identities' | 'verifyKeys' | '
 export const EXAMINATIONS = {
   smoke: (examiner: Examiner) => verify('smoke', examiner),
   integrity: (examiner: Examiner) => verify('integrity', examiner),
+  database: (examiner: Examiner) => verify('database', examiner),
+  full: (examiner: Examiner) => verify('full', examiner),
   'restore test': restoreTest,
 } as const
 
@@ -67,7 +70,7 @@ const LIMITS: Limits = {
 /** The newest set of `shop` by the mode's checks, as action-verify runs them. */
 export function verify(
   mode: Mode,
-  { storage, identities, verifyKeys }: Pick<Examiner, 'storage' | 'identities' | 'verifyKeys'>,
+  { storage, identities, verifyKeys, live }: Pick<Examiner, 'storage' | 'identities' | 'verifyKeys' | 'live'>,
 ): Promise<Outcome> {
   return outcomeOf(async () => {
     const catalog = await readCatalog(storage, 'shop', verifyKeys)
@@ -77,11 +80,11 @@ export function verify(
     return runChecks(checksOf(mode, CHECKS), {
       ...about,
       newest: true,
-      looksAtServer: false,
+      looksAtServer: looksAtServer(mode),
       ...LIMITS,
       clock: systemClock,
       log: memoryLog(),
-      ...factsAbout({ ...about, identities, verifyKeys, tables: [], progress }),
+      ...factsAbout({ ...about, identities, verifyKeys, tables: [], progress, ...(looksAtServer(mode) && { live }) }),
     })
   })
 }

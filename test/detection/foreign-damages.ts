@@ -27,6 +27,7 @@ export const FOREIGN: Chapter = {
     {
       what: 'a set of another database is copied here',
       inflict: async (bench) => bench.copySet({ id: bench.crm, database: 'crm' }, bench.crm),
+      seenByServer: true,
     },
     {
       what: 'another database was dumped under this one’s name',
@@ -34,14 +35,17 @@ export const FOREIGN: Chapter = {
         await bench.reseal({ id: bench.crm, database: 'crm' }, (plain) => plain.rename(bench.crm, 'shop'))
       },
       unfound: unfoundIn(['integrity', 'restore test'], CONSISTENT),
+      seenByServer: true,
     },
     {
       what: 'an old set is copied to a new id',
       inflict: async (bench) => bench.copySet({ id: bench.older }, freshId()),
+      seenByServer: true,
     },
     {
       what: 'an old set is copied to a new id, and its documents name that',
       inflict: (bench) => renewed(bench, 'nobody', true),
+      seenByServer: true,
       refusedWithKey: true,
     },
     {

@@ -1,4 +1,4 @@
-import type { Chapter, Damage } from './damage.ts'
+import { type Chapter, type Damage, reasonOf } from './damage.ts'
 import type { Examination, Outcome } from './examinations.ts'
 
 /** What the examinations came to, without and with `verify-key`. */
@@ -31,7 +31,7 @@ function renderChapter({ title, text, found }: Chapter & { found: readonly Found
   }
   const modes = Object.keys(found[0]?.plain ?? {}) as Examination[]
   const rows = found.map(({ damage, plain }) => {
-    const cells = modes.map((mode) => cell(plain[mode], damage.unfound?.[mode], numberOf))
+    const cells = modes.map((mode) => cell(plain[mode], reasonOf(damage, mode), numberOf))
     return `| ${[damage.what, ...cells, damage.refusedWithKey ? 'refused in every mode' : 'the same'].join(' | ')} |`
   })
   const head = ['The damage', ...modes, 'with `verify-key`']

@@ -7,7 +7,8 @@ import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { silentMeter } from '../../src/base/progress.ts'
 import { dumpDatabase } from '../../src/dump/dump.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
-import { openDatabase } from '../../src/postgres/database.ts'
+import { type Database, openDatabase } from '../../src/postgres/database.ts'
+import { type LiveDatabase, lookAtDatabase } from '../../src/postgres/live-database.ts'
 import { type ScratchCluster, startScratchCluster } from '../../src/postgres/scratch-cluster.ts'
 import { findTools, type PostgresTools } from '../../src/postgres/tools.ts'
 import { openDirectory } from '../../src/storage/directory.ts'
@@ -33,6 +34,7 @@ const SHOP = `
   select setval('invoices', 4711);
   select lo_from_bytea(50000, 'the content of a large object'), lo_from_bytea(50001, 'and of another');
   alter table customers owner to shop_owner;
+  analyze;
 `
 const CRM = `
   create table contacts (id integer primary key, mail text);
@@ -50,6 +52,8 @@ export interface Specimen {
   otherIdentities: readonly AgeIdentity[]
   signingKey: KeyObject
   verifyKeys: readonly KeyObject[]
+  /** What the server of `shop` says now: it has not changed since the dump. */
+  live(): Promise<LiveDatabase>
   /** A copy of the storage; `remove()` it. */
   bench(): Promise<Bench>
   close(): Promise<void>
@@ -77,14 +81,12 @@ export async function makeSpecimen(): Promise<Specimen> {
   const recipient = await identityToRecipient(identity)
   const original = join(temp, 'original')
   const access = { identities, recipients: [recipient], signingKey: privateKey }
-  try {
-    await dumpAll(server, { tools, temp, directory: original, recipient, signingKey: privateKey })
-    const bench = await Bench.open(original, access)
-    const old = bench.older
-    await bench.reseal({ id: old }, (plain) => plain.date(new Date(Date.now() - 40 * 3_600_000)))
-  } finally {
-    await server.stop()
-  }
+  await dumpAll(server, { tools, temp, directory: original, recipient, signingKey: privateKey })
+  const bench = await Bench.open(original, access)
+  await bench.reseal({ id: bench.older }, (plain) => plain.date(new Date(Date.now() - 40 * 3_600_000)))
+  const live = withSource(server, 'shop', temp, (database) =>
+    lookAtDatabase({ database, tables: [], walLagSeconds: 300, clock: systemClock, signal }),
+  )
   return {
     tools,
     cluster,
@@ -93,13 +95,14 @@ export async function makeSpecimen(): Promise<Specimen> {
     otherIdentities,
     signingKey: privateKey,
     verifyKeys: [publicKey],
+    live: () => live,
     bench: async () => {
       const directory = await mkdtemp(join(temp, 'copy-'))
       await cp(original, directory, { recursive: true })
       return Bench.open(directory, access)
     },
     close: async () => {
-      await cluster.stop()
+      await Promise.all([server.stop(), cluster.stop()])
       await rm(temp, { recursive: true, force: true })
     },
   }
@@ -124,14 +127,26 @@ async function dumpAll(server: TestServer, dumping: Dumping): Promise<void> {
   await dump(server, 'crm', dumping)
 }
 
+async function withSource<T>(
+  server: TestServer,
+  database: string,
+  temp: string,
+  work: (source: Database) => Promise<T>,
+): Promise<T> {
+  const settings = parseConnection(server.url(database), {})
+  const source = await openDatabase(settings, { temp, log: memoryLog(), env: process.env, signal })
+  try {
+    return await work(source)
+  } finally {
+    await source.close()
+  }
+}
+
 async function dump(server: TestServer, database: string, dumping: Dumping): Promise<void> {
   const { tools, directory, recipient, signingKey } = dumping
   const temp = await mkdtemp(join(dumping.temp, 'dump-'))
-  const log = memoryLog()
-  const settings = parseConnection(server.url(database), {})
-  const source = await openDatabase(settings, { temp, log, env: process.env, signal })
-  try {
-    await dumpDatabase({
+  await withSource(server, database, temp, (source) =>
+    dumpDatabase({
       storage: openDirectory({ directory, url: 'file:///backups' }, { clock: systemClock }),
       source,
       tools,
@@ -149,11 +164,9 @@ async function dump(server: TestServer, database: string, dumping: Dumping): Pro
       lifeboatVersion: '0.1.0',
       secrets: [],
       clock: systemClock,
-      log,
+      log: memoryLog(),
       signal,
       stage: (_id, _title, work) => work(silentMeter),
-    })
-  } finally {
-    await source.close()
-  }
+    }),
+  )
 }

@@ -19,7 +19,7 @@ import { parseIdentities } from '../../src/streams/age.ts'
 import { EMPTY_FINGERPRINT } from '../../src/streams/fingerprint.ts'
 import { withStorage } from '../backup-set/support.ts'
 import { buildSet, hoursAgo, type SetOptions } from '../checks/set.ts'
-import { startServer, type TestServer } from '../support/postgres.ts'
+import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 
 let server: TestServer
 let temp: string
@@ -27,7 +27,7 @@ let target: Database
 
 beforeAll(async () => {
   temp = await mkdtemp(join(tmpdir(), 'lifeboat-self-test-'))
-  server = await startServer(17)
+  server = await startServer(availableMajors().at(-1) ?? 0)
   const url = await server.createDatabase('target')
   target = await openDatabase(parseConnection(url, {}), { temp, log: memoryLog(), env: process.env })
 })
