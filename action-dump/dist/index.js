@@ -39457,7 +39457,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4758);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
 /* harmony import */ var _base_version_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(2301);
-/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1620);
+/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3817);
 /* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2381);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2523);
 /* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3266);
@@ -44725,7 +44725,7 @@ const VERSION = '0.1.0';
 
 /***/ }),
 
-/***/ 1620:
+/***/ 3817:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -44741,6 +44741,26 @@ var external_node_path_ = __nccwpck_require__(6760);
 var backup_set_history = __nccwpck_require__(8491);
 // EXTERNAL MODULE: ./src/backup-set/layout.ts
 var layout = __nccwpck_require__(1197);
+;// CONCATENATED MODULE: ./src/postgres/index-attachments.ts
+const INDEX_ATTACH = 'INDEX ATTACH';
+/**
+ * Whether indexes of partitions of partitions are attached: one and the same index takes partitions and is attached itself.
+ * pg_restore with several jobs may do both at the same moment. Neither then sees what the other has done, the topmost index
+ * stays invalid for good, and foreign keys to its table are refused.
+ */
+function attachesInLevels(entries) {
+    const attachments = entries.filter(({ desc }) => desc === INDEX_ATTACH).map(({ defn }) => parseAttachment(defn ?? ''));
+    const parents = new Set(attachments.map((attachment) => attachment?.parent));
+    // What cannot be read is taken for the worst: it costs time, nothing else.
+    return attachments.some((attachment) => attachment === undefined || parents.has(attachment.child));
+}
+const NAME = String.raw `(?:"(?:[^"]|"")+"|[^\s".;]+)(?:\.(?:"(?:[^"]|"")+"|[^\s".;]+))?`;
+const ATTACHMENT = new RegExp(`^\\s*ALTER INDEX (${NAME}) ATTACH PARTITION (${NAME});\\s*$`);
+function parseAttachment(statement) {
+    const [, parent, child] = ATTACHMENT.exec(statement) ?? [];
+    return parent === undefined || child === undefined ? undefined : { parent, child };
+}
+
 // EXTERNAL MODULE: ./src/postgres/pins.ts
 var pins = __nccwpck_require__(9651);
 // EXTERNAL MODULE: ./src/postgres/table-choice.ts + 1 modules
@@ -48018,8 +48038,6 @@ function script(facts) {
     // A database may make its sessions another role's, which then makes nothing.
     const settings = [...facts.pins, ['role', 'none']];
     const options = settings.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ');
-    const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : '';
-    const data = facts.holds === 'data' ? ' --data-only --disable-triggers' : '';
     return `set -eu
 umask 077
 export LC_ALL=C
@@ -48059,9 +48077,30 @@ connection='connect_timeout=30'
 unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
 refused=0
 pg_restore --no-owner --dbname="$connection" "$work/prepare" || refused=$?
-pg_restore --no-tablespaces --no-security-labels${statistics}${data} --jobs=2 --dbname="$connection" "$work/dump"
+${restoreCommands(facts)}
 [ "$refused" -eq 0 ] || { echo "restored, except for the roles and settings that are named above" >&2; exit 1; }
 echo "restored ${facts.id} into $PGDATABASE"`;
+}
+function restoreCommands({ serverMajor, holds, attachesInLevels }) {
+    const statistics = serverMajor >= 18 ? ' --no-statistics' : '';
+    const command = (options) => `pg_restore --no-tablespaces --no-security-labels${statistics}${options} --dbname="$connection" "$work/dump"`;
+    if (holds === 'data')
+        return command(' --data-only --disable-triggers --jobs=2');
+    if (!attachesInLevels)
+        return command(' --jobs=2');
+    // Comments may be on foreign keys, and event triggers would fire on everything that comes after them.
+    return `# one job alone attaches indexes of partitions of partitions: two at the same time can leave one invalid
+pg_restore --list "$work/dump" > "$work/list"
+while IFS= read -r line; do
+  case \${line#*; * * } in
+    'INDEX ATTACH '* | 'FK CONSTRAINT '* | 'COMMENT '* | 'EVENT TRIGGER '*) printf '%s\\n' "$line" >&4 ;;
+    *) printf '%s\\n' "$line" >&3 ;;
+  esac
+done < "$work/list" 3> "$work/first.list" 4> "$work/last.list"
+failed=0
+${command(' --use-list="$work/first.list" --jobs=2')} || failed=$?
+${command(' --use-list="$work/last.list"')} || failed=$?
+[ "$failed" -eq 0 ] || exit "$failed"`;
 }
 
 // EXTERNAL MODULE: ./src/backup-set/signature.ts
@@ -48200,6 +48239,7 @@ function guideFor(writer, publication) {
         encrypted: manifest.sealing.recipients.length > 0,
         signed: signingKey !== undefined,
         ...totalsOf(writer, publication),
+        attachesInLevels: publication.attachesInLevels,
         databaseParts: writer.parts.filter(({ path }) => path.startsWith('database/')).length,
         encoding,
         localeProvider,
@@ -48700,6 +48740,7 @@ function hiddenFindings(database, ids) {
 
 
 
+
 /**
  * Dumps a database into a new backup set. Whatever fails, fails before the head is written: then there is no new set, and
  * nothing that was there before is touched. Gives way to a migration that wants a table, once. Errors: LifeboatError,
@@ -48762,7 +48803,8 @@ async function dumpSnapshot(options, snapshot, began) {
         const { signingKey } = options;
         const { tables, plainBytes } = dumped;
         const totals = { tables: tables.length, rows, plainBytes };
-        const facts = { contents, manifest, ...totals, history, ...partialOf(options, dumped) };
+        const archive = { attachesInLevels: attachesInLevels(dumped.toc.entries), ...partialOf(options, dumped) };
+        const facts = { contents, manifest, ...totals, history, ...archive };
         // Past this point a lost snapshot no longer matters: only the caller's own signal ends it.
         options.signal.throwIfAborted();
         return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey });

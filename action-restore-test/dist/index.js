@@ -41242,7 +41242,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8937);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2523);
 /* harmony import */ var _restore_examine_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5469);
-/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(1095);
+/* harmony import */ var _restore_restore_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(2115);
 /* harmony import */ var _restore_targets_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(2888);
 /* harmony import */ var _restore_user_checks_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6467);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(924);
@@ -50822,7 +50822,7 @@ function readable(name) {
 
 /***/ }),
 
-/***/ 1095:
+/***/ 2115:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -50925,7 +50925,72 @@ function sequencesSet(toc) {
     return found;
 }
 
+;// CONCATENATED MODULE: ./src/postgres/index-attachments.ts
+const INDEX_ATTACH = 'INDEX ATTACH';
+/**
+ * Whether indexes of partitions of partitions are attached: one and the same index takes partitions and is attached itself.
+ * pg_restore with several jobs may do both at the same moment. Neither then sees what the other has done, the topmost index
+ * stays invalid for good, and foreign keys to its table are refused.
+ */
+function attachesInLevels(entries) {
+    const attachments = entries.filter(({ desc }) => desc === INDEX_ATTACH).map(({ defn }) => parseAttachment(defn ?? ''));
+    const parents = new Set(attachments.map((attachment) => attachment?.parent));
+    // What cannot be read is taken for the worst: it costs time, nothing else.
+    return attachments.some((attachment) => attachment === undefined || parents.has(attachment.child));
+}
+const NAME = String.raw `(?:"(?:[^"]|"")+"|[^\s".;]+)(?:\.(?:"(?:[^"]|"")+"|[^\s".;]+))?`;
+const ATTACHMENT = new RegExp(`^\\s*ALTER INDEX (${NAME}) ATTACH PARTITION (${NAME});\\s*$`);
+function parseAttachment(statement) {
+    const [, parent, child] = ATTACHMENT.exec(statement) ?? [];
+    return parent === undefined || child === undefined ? undefined : { parent, child };
+}
+
+;// CONCATENATED MODULE: ./src/restore/post-data-passes.ts
+
+/**
+ * Divides section post-data into runs of pg_restore, in this order:
+ *
+ * 1. All that is in no other one.
+ * 2. Where indexes are attached in levels, the attaching, one after another.
+ * 3. Whatever waits for these, which are foreign keys and comments on them.
+ * 4. Event triggers: pg_restore refreshes materialized views after it has made them, and one that writes down every command
+ *    would write into the restored rows.
+ */
+function postDataPasses(entries) {
+    const last = entries.filter(isEventTrigger);
+    const others = entries.filter((entry) => !isEventTrigger(entry));
+    const attaching = attachesInLevels(others) ? others.filter(({ desc }) => desc === INDEX_ATTACH) : [];
+    const waiting = attaching.length === 0 ? new Set() : waitingFor(attaching, others);
+    const apart = new Set([...attaching, ...waiting]);
+    const passes = [
+        { name: 'post-data', entries: others.filter((entry) => !apart.has(entry)), parallel: true },
+        { name: 'attachments', entries: attaching, parallel: false },
+        { name: 'foreign-keys', entries: [...waiting], parallel: true },
+        { name: 'event-triggers', entries: last, parallel: true },
+    ];
+    return passes.filter(({ entries }) => entries.length > 0);
+}
+function isEventTrigger({ desc, tag }) {
+    return desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ');
+}
+/** Foreign keys, and what depends on them or on an attached index, also by way of others; in the archive's order. */
+function waitingFor(attaching, entries) {
+    const apart = new Set(attaching.map(({ dumpId }) => dumpId));
+    const waiting = new Set();
+    // An archive is in an order in which everything comes after what it depends on.
+    for (const entry of entries) {
+        if (entry.desc === INDEX_ATTACH)
+            continue;
+        if (entry.desc !== 'FK CONSTRAINT' && !entry.dependencies.some((id) => apart.has(id)))
+            continue;
+        apart.add(entry.dumpId);
+        waiting.add(entry);
+    }
+    return waiting;
+}
+
 ;// CONCATENATED MODULE: ./src/restore/archive.ts
+
 
 
 
@@ -50959,19 +51024,15 @@ async function writeLists(entries, parent, unfilled) {
     await writeList(lists.rest, entries.filter(({ desc }) => !OWN_DATA.has(desc)));
     return { ...lists, postData: await writePostDataLists(entries, parent, unfilled) };
 }
-/**
- * Event triggers apart, to be made last: pg_restore refreshes materialized views after it has made them, and one that
- * writes down every command would write into the restored rows.
- */
 async function writePostDataLists(entries, parent, unfilled) {
-    const isEventTrigger = ({ desc, tag }) => desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ');
     const isUnfilled = ({ desc, oid }) => desc === 'MATERIALIZED VIEW DATA' && unfilled.has(oid);
-    const last = entries.filter(isEventTrigger);
-    const lists = [(0,external_node_path_.join)(parent, 'post-data.list'), (0,external_node_path_.join)(parent, 'event-triggers.list')];
-    const [list = '', lastList = ''] = lists;
-    await writeList(list, entries.filter((entry) => !isEventTrigger(entry) && !isUnfilled(entry)));
-    await writeList(lastList, last);
-    return last.length === 0 ? [list] : lists;
+    const passes = postDataPasses(entries.filter((entry) => !isUnfilled(entry)));
+    const written = passes.map(async ({ name, entries, parallel }) => {
+        const list = (0,external_node_path_.join)(parent, `${name}.list`);
+        await writeList(list, entries);
+        return { list, parallel };
+    });
+    return Promise.all(written);
 }
 function writeList(path, entries) {
     return (0,promises_.writeFile)(path, entries.map(({ dumpId }) => `${dumpId};\n`).join(''));
@@ -51275,10 +51336,11 @@ async function restoreInto(target, work) {
             return (0,rows/* loadRows */.k)({ ...load, largeObjects: large_objects/* serverLargeObjects */.rm, rootRows, besideForeign });
         })),
         ...(await stage('post-data', 'Indexes, constraints, triggers', async () => {
-            const runs = lists.postData.map((list) => ({ ...pgRestore, section: 'post-data', list, jobs }));
             const found = [];
-            for (const run of runs)
+            for (const { list, parallel } of lists.postData) {
+                const run = { ...pgRestore, section: 'post-data', list, jobs: parallel ? jobs : 1 };
                 found.push(...(await runPgRestore(run)));
+            }
             return found;
         })),
         ...(await stage('analyze', 'Statistics', () => analyze(target))),

@@ -22,6 +22,8 @@ export interface RestoreGuideFacts {
   tables: number
   /** How many files the set's folder `database` holds: one that was not downloaded could else go unnoticed. */
   databaseParts: number
+  /** Whether there are indexes of partitions of partitions, which pg_restore must not attach several at the same time. */
+  attachesInLevels: boolean
   encoding: string
   localeProvider: string
   collate: string
@@ -128,8 +130,6 @@ function script(facts: RestoreGuideFacts): string {
   // A database may make its sessions another role's, which then makes nothing.
   const settings = [...facts.pins, ['role', 'none'] as const]
   const options = settings.map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`).join(' ')
-  const statistics = facts.serverMajor >= 18 ? ' --no-statistics' : ''
-  const data = facts.holds === 'data' ? ' --data-only --disable-triggers' : ''
   return `set -eu
 umask 077
 export LC_ALL=C
@@ -169,7 +169,28 @@ connection='connect_timeout=30'
 unseal ${PREPARE_NAME}${suffix} "$work/prepare/toc.dat"
 refused=0
 pg_restore --no-owner --dbname="$connection" "$work/prepare" || refused=$?
-pg_restore --no-tablespaces --no-security-labels${statistics}${data} --jobs=2 --dbname="$connection" "$work/dump"
+${restoreCommands(facts)}
 [ "$refused" -eq 0 ] || { echo "restored, except for the roles and settings that are named above" >&2; exit 1; }
 echo "restored ${facts.id} into $PGDATABASE"`
+}
+
+function restoreCommands({ serverMajor, holds, attachesInLevels }: RestoreGuideFacts): string {
+  const statistics = serverMajor >= 18 ? ' --no-statistics' : ''
+  const command = (options: string) =>
+    `pg_restore --no-tablespaces --no-security-labels${statistics}${options} --dbname="$connection" "$work/dump"`
+  if (holds === 'data') return command(' --data-only --disable-triggers --jobs=2')
+  if (!attachesInLevels) return command(' --jobs=2')
+  // Comments may be on foreign keys, and event triggers would fire on everything that comes after them.
+  return `# one job alone attaches indexes of partitions of partitions: two at the same time can leave one invalid
+pg_restore --list "$work/dump" > "$work/list"
+while IFS= read -r line; do
+  case \${line#*; * * } in
+    'INDEX ATTACH '* | 'FK CONSTRAINT '* | 'COMMENT '* | 'EVENT TRIGGER '*) printf '%s\\n' "$line" >&4 ;;
+    *) printf '%s\\n' "$line" >&3 ;;
+  esac
+done < "$work/list" 3> "$work/first.list" 4> "$work/last.list"
+failed=0
+${command(' --use-list="$work/first.list" --jobs=2')} || failed=$?
+${command(' --use-list="$work/last.list"')} || failed=$?
+[ "$failed" -eq 0 ] || exit "$failed"`
 }

@@ -7,6 +7,7 @@ import type { Finding } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { Meter } from '../base/progress.ts'
 import type { Database } from '../postgres/database.ts'
+import { attachesInLevels } from '../postgres/index-attachments.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { SESSION_PINS } from '../postgres/pins.ts'
 import { isAmong } from '../postgres/table-choice.ts'
@@ -129,7 +130,8 @@ async function dumpSnapshot(options: DumpOptions, snapshot: HeldSnapshot, began:
     const { signingKey } = options
     const { tables, plainBytes } = dumped
     const totals = { tables: tables.length, rows, plainBytes }
-    const facts = { contents, manifest, ...totals, history, ...partialOf(options, dumped) }
+    const archive = { attachesInLevels: attachesInLevels(dumped.toc.entries), ...partialOf(options, dumped) }
+    const facts = { contents, manifest, ...totals, history, ...archive }
     // Past this point a lost snapshot no longer matters: only the caller's own signal ends it.
     options.signal.throwIfAborted()
     return publishSet(writer, signingKey === undefined ? facts : { ...facts, signingKey })

@@ -18,6 +18,8 @@ export interface Publication {
   manifest: Omit<Manifest, 'parts' | 'totals' | 'history'>
   tables: number
   rows: number
+  /** Of the archive. */
+  attachesInLevels: boolean
   /** Bytes of what pg_dump wrote. */
   plainBytes: number
   signingKey?: KeyObject
@@ -100,6 +102,7 @@ function guideFor(writer: SetWriter, publication: Publication): string {
     encrypted: manifest.sealing.recipients.length > 0,
     signed: signingKey !== undefined,
     ...totalsOf(writer, publication),
+    attachesInLevels: publication.attachesInLevels,
     databaseParts: writer.parts.filter(({ path }) => path.startsWith('database/')).length,
     encoding,
     localeProvider,

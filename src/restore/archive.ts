@@ -7,6 +7,7 @@ import { findGaps } from '../postgres/archive-gaps.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { parseToc, type Toc, type TocEntry, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
+import { postDataPasses } from './post-data-passes.ts'
 
 /** A directory-format archive of which only `toc.dat` is on disk: pg_restore needs no more for schema and constraints. */
 export interface LocalArchive {
@@ -19,8 +20,15 @@ export interface ArchiveLists {
   preData: string
   /** Section data without what this project restores itself. */
   rest: string
-  /** In this order: section post-data without event triggers, and these alone. */
-  postData: string[]
+  /** Section post-data, in this order. */
+  postData: PostDataPass[]
+}
+
+/** Entries of section post-data that pg_restore makes in a run of its own. */
+export interface PostDataPass {
+  list: string
+  /** Whether several of them may be made at the same time. */
+  parallel: boolean
 }
 
 /** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
@@ -65,26 +73,19 @@ export async function writeLists(
   return { ...lists, postData: await writePostDataLists(entries, parent, unfilled) }
 }
 
-/**
- * Event triggers apart, to be made last: pg_restore refreshes materialized views after it has made them, and one that
- * writes down every command would write into the restored rows.
- */
 async function writePostDataLists(
   entries: readonly TocEntry[],
   parent: string,
   unfilled: ReadonlyMap<number, string>,
-): Promise<string[]> {
-  const isEventTrigger = ({ desc, tag }: TocEntry) => desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ')
+): Promise<PostDataPass[]> {
   const isUnfilled = ({ desc, oid }: TocEntry) => desc === 'MATERIALIZED VIEW DATA' && unfilled.has(oid)
-  const last = entries.filter(isEventTrigger)
-  const lists = [join(parent, 'post-data.list'), join(parent, 'event-triggers.list')]
-  const [list = '', lastList = ''] = lists
-  await writeList(
-    list,
-    entries.filter((entry) => !isEventTrigger(entry) && !isUnfilled(entry)),
-  )
-  await writeList(lastList, last)
-  return last.length === 0 ? [list] : lists
+  const passes = postDataPasses(entries.filter((entry) => !isUnfilled(entry)))
+  const written = passes.map(async ({ name, entries, parallel }) => {
+    const list = join(parent, `${name}.list`)
+    await writeList(list, entries)
+    return { list, parallel }
+  })
+  return Promise.all(written)
 }
 
 function writeList(path: string, entries: readonly TocEntry[]): Promise<void> {

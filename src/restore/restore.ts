@@ -112,9 +112,11 @@ async function restoreInto(target: Database, work: Work): Promise<RestoreError[]
       return loadRows({ ...load, largeObjects: serverLargeObjects, rootRows, besideForeign })
     })),
     ...(await stage('post-data', 'Indexes, constraints, triggers', async () => {
-      const runs = lists.postData.map((list) => ({ ...pgRestore, section: 'post-data' as const, list, jobs }))
       const found: RestoreError[] = []
-      for (const run of runs) found.push(...(await runPgRestore(run)))
+      for (const { list, parallel } of lists.postData) {
+        const run = { ...pgRestore, section: 'post-data' as const, list, jobs: parallel ? jobs : 1 }
+        found.push(...(await runPgRestore(run)))
+      }
       return found
     })),
     ...(await stage('analyze', 'Statistics', () => analyze(target))),

@@ -240,7 +240,7 @@ export async function buildSet(storage: Storage, options: SetOptions): Promise<H
   }
   const { signingKey } = options
   const history = content === 'whole' ? await setsBefore(storage, 'shop', takenAt) : []
-  const publication = { contents, manifest, tables: tables.length, rows, plainBytes, history }
+  const publication = { contents, manifest, tables: tables.length, rows, plainBytes, history, attachesInLevels: false }
   return publishSet(writer, signingKey === undefined ? publication : { ...publication, signingKey })
 }
 

@@ -1,0 +1,52 @@
+import { attachesInLevels, INDEX_ATTACH } from '../postgres/index-attachments.ts'
+import type { TocEntry } from '../postgres/toc.ts'
+
+/** Entries that one run of pg_restore makes. */
+export interface Pass {
+  name: string
+  entries: readonly TocEntry[]
+  /** Whether several of them may be made at the same time. */
+  parallel: boolean
+}
+
+/**
+ * Divides section post-data into runs of pg_restore, in this order:
+ *
+ * 1. All that is in no other one.
+ * 2. Where indexes are attached in levels, the attaching, one after another.
+ * 3. Whatever waits for these, which are foreign keys and comments on them.
+ * 4. Event triggers: pg_restore refreshes materialized views after it has made them, and one that writes down every command
+ *    would write into the restored rows.
+ */
+export function postDataPasses(entries: readonly TocEntry[]): Pass[] {
+  const last = entries.filter(isEventTrigger)
+  const others = entries.filter((entry) => !isEventTrigger(entry))
+  const attaching = attachesInLevels(others) ? others.filter(({ desc }) => desc === INDEX_ATTACH) : []
+  const waiting = attaching.length === 0 ? new Set<TocEntry>() : waitingFor(attaching, others)
+  const apart = new Set([...attaching, ...waiting])
+  const passes = [
+    { name: 'post-data', entries: others.filter((entry) => !apart.has(entry)), parallel: true },
+    { name: 'attachments', entries: attaching, parallel: false },
+    { name: 'foreign-keys', entries: [...waiting], parallel: true },
+    { name: 'event-triggers', entries: last, parallel: true },
+  ]
+  return passes.filter(({ entries }) => entries.length > 0)
+}
+
+function isEventTrigger({ desc, tag }: TocEntry): boolean {
+  return desc === 'EVENT TRIGGER' || tag.startsWith('EVENT TRIGGER ')
+}
+
+/** Foreign keys, and what depends on them or on an attached index, also by way of others; in the archive's order. */
+function waitingFor(attaching: readonly TocEntry[], entries: readonly TocEntry[]): Set<TocEntry> {
+  const apart = new Set(attaching.map(({ dumpId }) => dumpId))
+  const waiting = new Set<TocEntry>()
+  // An archive is in an order in which everything comes after what it depends on.
+  for (const entry of entries) {
+    if (entry.desc === INDEX_ATTACH) continue
+    if (entry.desc !== 'FK CONSTRAINT' && !entry.dependencies.some((id) => apart.has(id))) continue
+    apart.add(entry.dumpId)
+    waiting.add(entry)
+  }
+  return waiting
+}
