@@ -1,5 +1,6 @@
 import { InputError, LifeboatError, messageOf } from '../base/errors.ts'
 import type { Verdict } from '../base/findings.ts'
+import { collectGarbageLessOften } from '../base/garbage.ts'
 import { actionsRunner } from './actions-runner.ts'
 import type { Runner } from './runner.ts'
 
@@ -20,6 +21,7 @@ export interface Steps {
  * before the work is through, which Node would call a success.
  */
 export async function runMain(name: string, steps: Steps): Promise<void> {
+  collectGarbageLessOften()
   const runner = actionsRunner(process.env)
   let ended = false
   const end = (code: number) => {
