@@ -108,6 +108,6 @@ function services({ options, tools, source, signal, root }: Facts) {
 
 /** An empty database as all of these are; its handle is closed: the actions and tools connect by themselves. */
 export async function createDatabase(server: ScratchCluster, name: string): Promise<void> {
-  const { database } = await server.createDatabase({ name, ...LOCALE, settings: [] })
+  const database = await server.createDatabase({ name, ...LOCALE })
   await database.close()
 }

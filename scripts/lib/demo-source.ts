@@ -55,7 +55,7 @@ async function startExample(options: {
   const cluster = await startScratchCluster({ tools, parent, log, env, signal })
   try {
     const locale = { encoding: 'UTF8', localeProvider: 'libc', collate: 'C.UTF-8', ctype: 'C.UTF-8' } as const
-    await cluster.createDatabase({ name: 'brisa', ...locale, settings: [] })
+    await cluster.createDatabase({ name: 'brisa', ...locale })
     const connection = { PGHOST: '127.0.0.1', PGPORT: String(cluster.port), PGUSER: 'postgres', PGDATABASE: 'brisa' }
     await loadExample({ psql: tools.path('psql'), env: { ...connection, PGPASSWORD: cluster.password }, signal })
   } catch (error) {

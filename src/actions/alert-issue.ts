@@ -95,7 +95,7 @@ export class AlertIssue {
     outcomes: readonly Outcome[],
   ): Promise<AlertDone | undefined> {
     const { tracker, run, assignees } = this.#options
-    const title = alertTitle(this.#subject, ledger)
+    const title = alertTitle(this.#subject, ledger, run)
     const labels = await this.#labels()
     const issue = await tracker.create({ title, body: alertBody(this.#subject, ledger, run), labels })
     const [first = issue, ...doubles] = this.#mine(await tracker.list(ALERT_LABEL, 'open'))
@@ -115,7 +115,7 @@ export class AlertIssue {
   async #write(issue: Issue, plan: Extract<AlertPlan, { step: 'update' | 'close' | 'reopen' }>): Promise<void> {
     const { tracker, run } = this.#options
     const { ledger, comment } = plan
-    const text = { title: alertTitle(this.#subject, ledger), body: alertBody(this.#subject, ledger, run) }
+    const text = { title: alertTitle(this.#subject, ledger, run), body: alertBody(this.#subject, ledger, run) }
     if (plan.step === 'reopen') {
       await tracker.update(issue.number, { ...text, state: 'open', reason: 'reopened' })
       const missing = (await this.#labels()).filter((label) => !hasLabel(issue, label))

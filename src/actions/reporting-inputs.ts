@@ -1,3 +1,5 @@
+import { systemClock } from '../base/ports.ts'
+import { LONGEST_SILENCE_DAYS, parseSilence, type Silence, silenceLeft } from '../reports/silence.ts'
 import { InputReader, type InputSource } from './inputs.ts'
 
 /** Who is told how the run ended, and when it has stalled; every action asks for it. */
@@ -7,6 +9,7 @@ export interface ReportingInputs {
   readonly alertLabels: string[]
   /** Names of GitHub users, without an @. */
   readonly alertAssignees: string[]
+  readonly alertSilences: Silence[]
   readonly githubToken?: string
   readonly heartbeatUrl?: string
   /** Seconds; 0: never. */
@@ -21,7 +24,7 @@ const LONGEST_LABEL = 50
 const MOST_ASSIGNEES = 10
 const USER = /^@?[A-Za-z0-9][A-Za-z0-9_-]{0,99}(\[bot\])?$/
 
-/** Reads `alert`, `alert-labels`, `alert-assignees`, `github-token`, `heartbeat-url` and `stall-timeout`. */
+/** Reads `alert`, `alert-labels`, `alert-assignees`, `alert-silence`, `github-token`, `heartbeat-url` and `stall-timeout`. */
 export function readReportingInputs(inputs: InputReader): ReportingInputs {
   const githubToken = inputs.secretText('github-token')
   const heartbeatUrl = readHeartbeatUrl(inputs)
@@ -29,6 +32,7 @@ export function readReportingInputs(inputs: InputReader): ReportingInputs {
     alert: inputs.oneOf('alert', ['auto', 'issue', 'off'], 'auto'),
     alertLabels: readLabels(inputs),
     alertAssignees: readAssignees(inputs),
+    alertSilences: readSilences(inputs),
     ...(githubToken !== undefined && { githubToken }),
     ...(heartbeatUrl !== undefined && { heartbeatUrl }),
     stallTimeout: inputs.duration('stall-timeout', '10m', { zero: true }),
@@ -62,6 +66,21 @@ function readAssignees(inputs: InputReader): string[] {
   if (names.length > MOST_ASSIGNEES) inputs.reject('alert-assignees', 'names too many', accepted)
   const users = names.filter((name) => USER.test(name)).map((name) => name.replace('@', ''))
   return users.slice(0, MOST_ASSIGNEES)
+}
+
+function readSilences(inputs: InputReader): Silence[] {
+  const longest = (LONGEST_SILENCE_DAYS + 1) * 86_400_000
+  const silences: Silence[] = []
+  for (const line of inputs.multiline('alert-silence')) {
+    const silence = parseSilence(line)
+    if (silence !== undefined && silenceLeft(silence, systemClock.now()) <= longest) silences.push(silence)
+    else {
+      const example = 'verify/restore-test-age until 2026-12-15: the runner with the large disk is away'
+      const accepted = `a check as the issue names it, the last day within the next ${LONGEST_SILENCE_DAYS} and the reason, such as: ${example}`
+      inputs.reject('alert-silence', 'has a line that is no silence', accepted, line)
+    }
+  }
+  return silences
 }
 
 function readHeartbeatUrl(inputs: InputReader): string | undefined {

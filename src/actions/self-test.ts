@@ -42,8 +42,8 @@ async function inDatabaseOfItsOwn(
   const name = `lifeboat_self_test_${randomBytes(6).toString('hex')}`
   const { encoding } = options.contents.databaseFacts
   // Whatever the locale of the source is, C is there, and goes with every encoding.
-  const spec = { name, encoding, localeProvider: 'libc', collate: 'C', ctype: 'C', settings: [] } as const
-  const { database: target } = await cluster.createDatabase(spec)
+  const spec = { name, encoding, localeProvider: 'libc', collate: 'C', ctype: 'C' } as const
+  const target = await cluster.createDatabase(spec)
   try {
     return await selfTest({ ...options, target })
   } finally {

@@ -8,6 +8,7 @@ import { jobOutcome, outcomesOf } from '../reports/alert.ts'
 import type { Outcome, RunFacts } from '../reports/alert-ledger.ts'
 import type { AlertSubject } from '../reports/alert-page.ts'
 import type { Report } from '../reports/report.ts'
+import { type Silence, silenced } from '../reports/silence.ts'
 import { type AlertDone, AlertIssue, type AlertOptions } from './alert-issue.ts'
 import { ALERT_LABEL, type ReportingInputs } from './reporting-inputs.ts'
 
@@ -57,7 +58,7 @@ async function alert(runner: Runner, report: Report, inputs: ReportingInputs): P
   const tracker = await openTracker(runner, inputs)
   const { alertLabels: labels, alertAssignees: assignees } = inputs
   const run = runFacts(runner, report)
-  return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact })
+  return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact }, inputs.alertSilences)
 }
 
 /** Whether an alert is wanted of such a run. */
@@ -96,17 +97,27 @@ function runFacts({ redact }: Runner, { runUrl, storage }: Report): RunFacts {
  * The issue of the database; where the run ended before it knew which one that is, the issue of the job, which the next
  * run of that job that knows it settles.
  */
-async function keepAlerts(runner: Runner, report: Report, options: AlertOptions): Promise<Finding[]> {
+async function keepAlerts(
+  runner: Runner,
+  report: Report,
+  options: AlertOptions,
+  silences: readonly Silence[],
+): Promise<Finding[]> {
   const { workflow, job } = runner.context
   const ofJob = new AlertIssue({ kind: 'job', workflow, job }, options)
   const redacted = runner.redact(report)
   const open = await options.tracker.list(ALERT_LABEL, 'open')
-  if (report.database === 'unknown') return told(runner, ofJob, await ofJob.bringUpToDate([jobOutcome(redacted)], open))
+  const { at } = options.run
+  if (report.database === 'unknown') {
+    const quiet = silenced([jobOutcome(redacted)], silences, at)
+    return [...quiet.findings, ...told(runner, ofJob, await ofJob.bringUpToDate(quiet.told, open))]
+  }
   const subject: AlertSubject = { kind: 'database', database: report.database }
   const ofDatabase = new AlertIssue(subject, options)
-  const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(outcomesOf(redacted), open))
+  const quiet = silenced(outcomesOf(redacted), silences, at)
+  const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(quiet.told, open))
   const gotAsFar: Outcome = { ...jobOutcome(redacted), status: 'passed' }
-  return [...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))]
+  return [...quiet.findings, ...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))]
 }
 
 const STEPS: Record<AlertDone['step'], string> = {

@@ -7,7 +7,6 @@ import type { Log } from '../base/ports.ts'
 import { findServerOwner } from './commands.ts'
 import { parseConnection } from './connection.ts'
 import { type Database, openDatabase } from './database.ts'
-import type { OwnSetting } from './database-settings.ts'
 import { createScratchDatabase, type DatabaseSpec } from './scratch-database.ts'
 import { clusterFailure, initializeCluster, makeDirectory, readLogTail, SCRATCH_PREFIX } from './scratch-directory.ts'
 import {
@@ -50,10 +49,8 @@ export interface ScratchCluster {
   readonly password: string
   /** As superuser `postgres` in database `postgres`. */
   readonly admin: Database
-  /**
-   * Creates and opens a database like the source's. `refusedSettings`: those that this server does not take. Errors: `missing-locale`, `scratch-database-failed`.
-   */
-  createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: OwnSetting[] }>
+  /** Creates and opens a database like the source's. Errors: `missing-locale`, `scratch-database-failed`. */
+  createDatabase(spec: DatabaseSpec): Promise<Database>
   /** Holds the password. */
   url(database: string): string
   /** Lets the server outlive this process; `stopScratchCluster` ends it. Handles opened here are closed. */
@@ -148,15 +145,14 @@ class RunningCluster implements ScratchCluster {
     await this.#openDatabase('postgres')
   }
 
-  async createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: OwnSetting[] }> {
+  async createDatabase(spec: DatabaseSpec): Promise<Database> {
     const client = await this.admin.connect('scratch database')
-    let refusedSettings: OwnSetting[]
     try {
-      refusedSettings = await createScratchDatabase(client, spec, this.#options.tools.major)
+      await createScratchDatabase(client, spec, this.#options.tools.major)
     } finally {
       await client.end()
     }
-    return { database: await this.#openDatabase(spec.name), refusedSettings }
+    return this.#openDatabase(spec.name)
   }
 
   url(database: string): string {

@@ -1,6 +1,5 @@
 import pg from 'pg'
 import { codeOf, LifeboatError, messageOf } from '../base/errors.ts'
-import { applySettings, type OwnSetting } from './database-settings.ts'
 
 const { escapeIdentifier, escapeLiteral } = pg
 
@@ -14,8 +13,6 @@ export interface DatabaseSpec {
   /** The locale of an icu or builtin database. */
   locale?: string | undefined
   icuRules?: string | undefined
-  /** ALTER DATABASE … SET, without those of single roles: these may not be there yet. */
-  settings: readonly OwnSetting[]
 }
 
 /** CREATE DATABASE from template0 for a server of that major (13 or newer). */
@@ -45,17 +42,13 @@ export interface Ground {
   remote: boolean
 }
 
-/**
- * Creates the database and gives it its settings; resolves with those that this server refused, or that a rehearsal does
- * not take. `onCreated` is waited for before the settings are made. Errors: `missing-locale`, `scratch-database-failed`.
- */
+/** Creates the database, without its settings. Errors: `missing-locale`, `scratch-database-failed`. */
 export async function createScratchDatabase(
   client: pg.ClientBase,
   spec: DatabaseSpec,
   major: number,
   ground: Ground = { name: 'the scratch server', remote: false },
-  onCreated: () => Promise<void> = async () => {},
-): Promise<OwnSetting[]> {
+): Promise<void> {
   const missing = (reason: string, cause?: unknown) => missingLocale(spec, ground, reason, cause)
   if (spec.localeProvider === 'icu' && major < 15) throw missing(`PostgreSQL ${major} has no ICU databases`)
   if (spec.localeProvider === 'builtin' && major < 17)
@@ -71,8 +64,6 @@ export async function createScratchDatabase(
       { cause: error },
     )
   }
-  await onCreated()
-  return applySettings(client, spec.name, spec.settings)
 }
 
 /** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */

@@ -4,7 +4,6 @@ import { codeOf, LifeboatError } from '../base/errors.ts'
 import type { ConnectionSettings } from './connection.ts'
 import { connectionUrl } from './connection-url.ts'
 import { type Database, type OpenOptions, openDatabase } from './database.ts'
-import type { OwnSetting } from './database-settings.ts'
 import { createScratchDatabase, type DatabaseSpec, type Ground } from './scratch-database.ts'
 
 const { escapeIdentifier, escapeLiteral } = pg
@@ -91,21 +90,19 @@ export class TargetServer {
   }
 
   /** Creates and opens the database, whatever name `spec` has. Errors: `missing-locale`, `scratch-database-failed`. */
-  async createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: OwnSetting[] }> {
+  async createDatabase(spec: DatabaseSpec): Promise<Database> {
     const { database: name, mark } = this.made
     const ground: Ground = { name: `the server ${this.place}`, remote: true }
     const own = escapeIdentifier(name)
     this.#options.onMaking(this.made)
     const client = await this.#maintenance.connect('restore test')
     try {
-      const markIt = async () => {
-        await client.query(`comment on database ${own} is ${escapeLiteral(mark)}`)
-        // Its functions run with the rights of whoever the backup says that they belong to.
-        await client.query(`revoke all on database ${own} from public`)
-      }
-      const refusedSettings = await createScratchDatabase(client, { ...spec, name }, this.major, ground, markIt)
+      await createScratchDatabase(client, { ...spec, name }, this.major, ground)
+      await client.query(`comment on database ${own} is ${escapeLiteral(mark)}`)
+      // Its functions run with the rights of whoever the backup says that they belong to.
+      await client.query(`revoke all on database ${own} from public`)
       this.#database = await openDatabase({ ...this.#settings, database: name }, this.#options)
-      return { database: this.#database, refusedSettings }
+      return this.#database
     } finally {
       await client.end()
     }

@@ -13,6 +13,7 @@ const LARGEST_BODY = 65_000
 /** Titles are cut at 256. */
 const LONGEST_TITLE = 200
 const TITLE_CHECKS = 3
+const WEEK = 7 * 86_400_000
 
 /** How much is shown at most: characters of a text, checks explained, checks at all. */
 interface Limits {
@@ -45,11 +46,17 @@ export function isAlertOf(subject: AlertSubject, body: string): boolean {
   return body.split(/\r?\n/).some((line) => line.trimEnd() === marker)
 }
 
-/** The issue's title: the subject, and the first checks that fail. */
-export function alertTitle(subject: AlertSubject, { checks }: Ledger): string {
+/**
+ * The issue's title: the subject, since how many weeks something fails, and the first checks that do. Weeks, because each
+ * change of a title is a line in the issue for good.
+ */
+export function alertTitle(subject: AlertSubject, { checks }: Ledger, { at }: Pick<RunFacts, 'at'>): string {
   const keys = checks.slice(0, TITLE_CHECKS).map(({ key }) => key)
   const more = checks.length > keys.length ? ` and ${checks.length - keys.length} more` : ''
-  return clip(`Backup alert for ${nameOf(subject)}: ${keys.join(', ')}${more}`, LONGEST_TITLE)
+  const oldest = Math.min(...checks.map(({ since }) => new Date(since).getTime()))
+  const weeks = Math.floor((at.getTime() - oldest) / WEEK)
+  const standing = weeks >= 1 && Number.isFinite(weeks) ? `, for ${count(weeks, 'week')}` : ''
+  return clip(`Backup alert for ${nameOf(subject)}${standing}: ${keys.join(', ')}${more}`, LONGEST_TITLE)
 }
 
 function nameOf(subject: AlertSubject): string {

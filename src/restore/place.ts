@@ -1,5 +1,4 @@
 import type { Database } from '../postgres/database.ts'
-import type { OwnSetting } from '../postgres/database-settings.ts'
 import type { DatabaseSpec } from '../postgres/scratch-database.ts'
 
 /** A server to restore into. A database is made there for it, and nothing that was there before is touched. */
@@ -19,10 +18,10 @@ export interface Place {
     readonly mark?: string
   }
   /**
-   * Creates and opens a database like the source's; the name may be another. `refusedSettings`: those that this server
-   * does not take. Errors: `missing-locale`, `scratch-database-failed`.
+   * Creates and opens a database like the source's, without its settings; the name may be another. Errors: `missing-locale`,
+   * `scratch-database-failed`.
    */
-  createDatabase(spec: DatabaseSpec): Promise<{ database: Database; refusedSettings: OwnSetting[] }>
+  createDatabase(spec: DatabaseSpec): Promise<Database>
   /** The address of a database there; holds the password. */
   url(database: string): string
 }

@@ -19,7 +19,7 @@ export async function prepareDatabase(
 ): Promise<{ target: Database; refusedSettings: OwnSetting[] }> {
   const inventory = contents.inventory as Inventory
   const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts
-  const { database: target } = await place.createDatabase({
+  const target = await place.createDatabase({
     name: inventory.database.name,
     encoding,
     localeProvider,
@@ -27,7 +27,6 @@ export async function prepareDatabase(
     ctype,
     locale: locale ?? undefined,
     icuRules: icuRules ?? undefined,
-    settings: [],
   })
   const { database: name } = target.settings
   log.info(`database ${JSON.stringify(name)} (${encoding}, ${collate}), ${contents.roles.length} roles`)

@@ -85,7 +85,7 @@ test.each(Object.entries(ACTIONS))(
   },
 )
 
-const TOLD = { alert: 'auto', alertLabels: [], alertAssignees: [], stallTimeout: 600 }
+const TOLD = { alert: 'auto', alertLabels: [], alertAssignees: [], alertSilences: [], stallTimeout: 600 }
 
 test('the defaults are those that are documented', async () => {
   expect(await ACTIONS['action-dump'].read(source({ storage: 's3://bucket/a/b/' }))).toEqual({

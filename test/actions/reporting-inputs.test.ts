@@ -23,6 +23,7 @@ test('labels besides our own, names without @, secrets masked', () => {
     alert: 'issue',
     'alert-labels': 'PG-Lifeboat, ops\nneeds: triage',
     'alert-assignees': '@octocat, emu_company, renovate[bot]',
+    'alert-silence': '# until the move\nverify/rows until 2026-01-31: it is over\n',
     'github-token': 'ghs_token',
     'heartbeat-url': 'https://hc-ping.com/uuid?a=b',
     'stall-timeout': '0s',
@@ -31,6 +32,7 @@ test('labels besides our own, names without @, secrets masked', () => {
     alert: 'issue',
     alertLabels: ['ops', 'needs: triage'],
     alertAssignees: ['octocat', 'emu_company', 'renovate[bot]'],
+    alertSilences: [{ key: 'verify/rows', until: '2026-01-31', reason: 'it is over' }],
     githubToken: 'ghs_token',
     heartbeatUrl: 'https://hc-ping.com/uuid?a=b',
     stallTimeout: 0,
@@ -43,6 +45,7 @@ test('what is wrong is said, and a run that ends for it is told of as if it had 
     alert: 'sometimes',
     'alert-labels': 'x'.repeat(51),
     'alert-assignees': 'org/team, octocat',
+    'alert-silence': 'verify/rows until 2199-12-31: for ever',
     'heartbeat-url': 'hc-ping.com/secret',
     'stall-timeout': 'soon',
   }
@@ -50,6 +53,7 @@ test('what is wrong is said, and a run that ends for it is told of as if it had 
     'alert is none of the known values',
     'alert-assignees holds what is no name of a user',
     'alert-labels holds a label that is too long',
+    'alert-silence has a line that is no silence',
     'heartbeat-url is no web address',
     'stall-timeout is not a duration',
   ])

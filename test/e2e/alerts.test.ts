@@ -90,6 +90,12 @@ test('an issue is opened with the cause, closed when all is well, opened again; 
   expect(issue?.title).toBe('Backup alert for shop: dump/run, verify/backup-age')
   expectExit(await verify({}), 0)
   expect(issue).toMatchObject({ state: 'open', title: 'Backup alert for shop: dump/run' })
+
+  const until = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10)
+  const quiet = await verify({ 'max-age': '1s', 'alert-silence': `verify/backup-age until ${until}: known` })
+  expectExit(quiet, 1)
+  expect(plainText(quiet.summary)).toContain(`The issue is not told of verify/backup-age until ${until}: known`)
+  expect(issue).toMatchObject({ state: 'open', title: 'Backup alert for shop: dump/run' })
   expect(github.repo.issues).toHaveLength(1)
   expect(github.asked().filter((request) => request.includes('search'))).toEqual([])
 })

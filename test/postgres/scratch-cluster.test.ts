@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { memoryLog } from '../../src/base/ports.ts'
 import type { Database } from '../../src/postgres/database.ts'
+import { applySettings } from '../../src/postgres/database-settings.ts'
 import {
   type DatabaseSpec,
   type ScratchCluster,
@@ -44,7 +45,6 @@ const latin: DatabaseSpec = {
   localeProvider: 'libc',
   collate: 'C',
   ctype: 'C',
-  settings: [],
 }
 
 let parent: string
@@ -71,7 +71,7 @@ describe.each(majors)('PostgreSQL %d', (major) => {
     expect(log.lines.join('\n')).not.toContain(cluster.password)
 
     const made = await cluster.createDatabase(latin)
-    expect(await value(made.database, 'show server_encoding')).toBe('LATIN1')
+    expect(await value(made, 'show server_encoding')).toBe('LATIN1')
 
     const icu = await cluster.createDatabase({
       ...latin,
@@ -84,13 +84,13 @@ describe.each(majors)('PostgreSQL %d', (major) => {
     })
     const column = major >= 17 ? 'datlocale' : 'daticulocale'
     const current = `pg_database where datname = current_database()`
-    expect(await value(icu.database, `select datlocprovider::text || ${column} from ${current}`)).toBe('ies-AR')
-    expect(await value(icu.database, `select 'ñ' < 'o' and 'n' < 'ñ'`)).toBe(true)
+    expect(await value(icu, `select datlocprovider::text || ${column} from ${current}`)).toBe('ies-AR')
+    expect(await value(icu, `select 'ñ' < 'o' and 'n' < 'ñ'`)).toBe(true)
 
     if (major >= 17) {
       const spec = { ...latin, name: 'b', encoding: 'UTF8', localeProvider: 'builtin' as const, locale: 'C.UTF-8' }
       const builtin = await cluster.createDatabase(spec)
-      expect(await value(builtin.database, `select datlocprovider::text from ${current}`)).toBe('b')
+      expect(await value(builtin, `select datlocprovider::text from ${current}`)).toBe('b')
     }
 
     await cluster.stop()
@@ -125,12 +125,10 @@ describe.each(majors)('PostgreSQL %d', (major) => {
       { name: 'no_such_setting', value: '1' },
       { name: 'session_preload_libraries', value: 'pg_cron' },
     ]
-    const { refusedSettings } = await cluster.createDatabase({ ...latin, name: 'with settings', settings })
-    expect(refusedSettings.map(({ name }) => name)).toEqual([
-      'work_mem',
-      'no_such_setting',
-      'session_preload_libraries',
-    ])
+    const owner = await cluster.createDatabase({ ...latin, name: 'with settings' })
+    const client = await owner.connect('settings')
+    const refused = await applySettings(client, 'with settings', settings).finally(() => client.end())
+    expect(refused.map(({ name }) => name)).toEqual(['work_mem', 'no_such_setting', 'session_preload_libraries'])
     const stored = `select array_to_string(setconfig, '|') from pg_db_role_setting s
       join pg_database d on d.oid = s.setdatabase where datname = 'with settings'`
     const expected = `search_path="$user", public, "Odd ""name"""|statement_timeout=1234|app.secret=it's; drop`

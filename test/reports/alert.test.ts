@@ -210,7 +210,7 @@ test('whatever the texts are: the body fits, calls nobody, holds its mark, and i
         expect(seen.replaceAll('&#35;', '#').replaceAll('&#8203;', '\u200b')).not.toMatch(/(^|\s)#\d|\bGH-\d/)
       }
       for (const comment of comments) expect(comment).not.toMatch(/@|#|--(?!>$)(?!\s?pg)/)
-      expect(alertTitle(about, ledger).length).toBeLessThanOrEqual(256)
+      expect(alertTitle(about, ledger, runAt(24 * 400)).length).toBeLessThanOrEqual(256)
     }),
     { numRuns: 60 },
   )
@@ -266,7 +266,8 @@ test('the issue reads as it was agreed on', () => {
   const first = record(EMPTY_LEDGER, [dump], runAt(0))
   const ledger: Ledger = { ...record(first, [dump, age, rows], runAt(52)), told: ['dump/run'] }
   const text = [
-    alertTitle(SHOP, ledger),
+    alertTitle(SHOP, ledger, runAt(52)),
+    alertTitle(SHOP, ledger, runAt(52 + 14 * 24)),
     alertBody(SHOP, ledger, runAt(52)),
     changeComment({ added: ['verify/rows'], recovered: ['verify/parts'], remaining: ['dump/run'] }, ledger, runAt(52)),
     recoveryComment(ledger.checks, runAt(60)),
