@@ -39579,7 +39579,11 @@ function doubtsAbout({ signingKey, verifyKeys }) {
 /* harmony export */   X7: () => (/* binding */ reportingInputsOf),
 /* harmony export */   yu: () => (/* binding */ readReportingInputs)
 /* harmony export */ });
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4601);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8937);
+/* harmony import */ var _reports_silence_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1428);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4601);
+
+
 
 /** Every alert has it, whatever `alert-labels` says: one who changes labels shall not lose the open issue. */
 const ALERT_LABEL = 'pg-lifeboat';
@@ -39587,7 +39591,7 @@ const LONGEST_LABEL = 50;
 /** GitHub assigns no more. */
 const MOST_ASSIGNEES = 10;
 const USER = /^@?[A-Za-z0-9][A-Za-z0-9_-]{0,99}(\[bot\])?$/;
-/** Reads `alert`, `alert-labels`, `alert-assignees`, `github-token`, `heartbeat-url` and `stall-timeout`. */
+/** Reads `alert`, `alert-labels`, `alert-assignees`, `alert-silence`, `github-token`, `heartbeat-url` and `stall-timeout`. */
 function readReportingInputs(inputs) {
     const githubToken = inputs.secretText('github-token');
     const heartbeatUrl = readHeartbeatUrl(inputs);
@@ -39595,6 +39599,7 @@ function readReportingInputs(inputs) {
         alert: inputs.oneOf('alert', ['auto', 'issue', 'off'], 'auto'),
         alertLabels: readLabels(inputs),
         alertAssignees: readAssignees(inputs),
+        alertSilences: readSilences(inputs),
         ...(githubToken !== undefined && { githubToken }),
         ...(heartbeatUrl !== undefined && { heartbeatUrl }),
         stallTimeout: inputs.duration('stall-timeout', '10m', { zero: true }),
@@ -39602,7 +39607,7 @@ function readReportingInputs(inputs) {
 }
 /** The same, of whatever is given: also a run whose inputs are wrong is told of. What is wrong is as if it were not there. */
 function reportingInputsOf(source) {
-    return readReportingInputs(new _inputs_js__WEBPACK_IMPORTED_MODULE_0__/* .InputReader */ .i_(source));
+    return readReportingInputs(new _inputs_js__WEBPACK_IMPORTED_MODULE_1__/* .InputReader */ .i_(source));
 }
 function readLabels(inputs) {
     const labels = inputs.list('alert-labels');
@@ -39622,6 +39627,21 @@ function readAssignees(inputs) {
         inputs.reject('alert-assignees', 'names too many', accepted);
     const users = names.filter((name) => USER.test(name)).map((name) => name.replace('@', ''));
     return users.slice(0, MOST_ASSIGNEES);
+}
+function readSilences(inputs) {
+    const longest = (_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .LONGEST_SILENCE_DAYS */ .zB + 1) * 86_400_000;
+    const silences = [];
+    for (const line of inputs.multiline('alert-silence')) {
+        const silence = (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .parseSilence */ .RB)(line);
+        if (silence !== undefined && (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .silenceLeft */ .lc)(silence, _base_ports_js__WEBPACK_IMPORTED_MODULE_0__/* .systemClock */ .m.now()) <= longest)
+            silences.push(silence);
+        else {
+            const example = 'verify/restore-test-age until 2026-12-15: the runner with the large disk is away';
+            const accepted = `a check as the issue names it, the last day within the next ${_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .LONGEST_SILENCE_DAYS */ .zB} and the reason, such as: ${example}`;
+            inputs.reject('alert-silence', 'has a line that is no silence', accepted, line);
+        }
+    }
+    return silences;
 }
 function readHeartbeatUrl(inputs) {
     const value = inputs.secretText('heartbeat-url');
@@ -39946,10 +39966,7 @@ var connection = __nccwpck_require__(7613);
 var postgres_database = __nccwpck_require__(5687);
 // EXTERNAL MODULE: ./node_modules/pg/esm/index.mjs
 var esm = __nccwpck_require__(3849);
-// EXTERNAL MODULE: ./src/postgres/database-settings.ts + 1 modules
-var database_settings = __nccwpck_require__(6362);
 ;// CONCATENATED MODULE: ./src/postgres/scratch-database.ts
-
 
 
 const { escapeIdentifier, escapeLiteral } = esm/* default */.Ay;
@@ -39973,11 +39990,8 @@ function createDatabaseStatement(spec, major) {
     }
     return `CREATE DATABASE ${escapeIdentifier(spec.name)} ${clauses.join(' ')}`;
 }
-/**
- * Creates the database and gives it its settings; resolves with those that this server refused, or that a rehearsal does
- * not take. `onCreated` is waited for before the settings are made. Errors: `missing-locale`, `scratch-database-failed`.
- */
-async function createScratchDatabase(client, spec, major, ground = { name: 'the scratch server', remote: false }, onCreated = async () => { }) {
+/** Creates the database, without its settings. Errors: `missing-locale`, `scratch-database-failed`. */
+async function createScratchDatabase(client, spec, major, ground = { name: 'the scratch server', remote: false }) {
     const missing = (reason, cause) => missingLocale(spec, ground, reason, cause);
     if (spec.localeProvider === 'icu' && major < 15)
         throw missing(`PostgreSQL ${major} has no ICU databases`);
@@ -39991,8 +40005,6 @@ async function createScratchDatabase(client, spec, major, ground = { name: 'the 
             throw missing((0,errors/* messageOf */.bD)(error), error);
         throw new errors/* LifeboatError */.H3('scratch-database-failed', `${ground.name} cannot create database ${spec.name}: ${(0,errors/* messageOf */.bD)(error)}`, 'Look at the message; where it names a locale or an encoding, install that locale on the machine of that server.', { cause: error });
     }
-    await onCreated();
-    return (0,database_settings/* applySettings */.i)(client, spec.name, spec.settings);
 }
 /** 42809 and 22023 are what the server says of names that it, its C library or ICU does not know [tried on 15, 17, 18]. */
 function isMissingLocale(error) {
@@ -40463,14 +40475,13 @@ class RunningCluster {
     }
     async createDatabase(spec) {
         const client = await this.admin.connect('scratch database');
-        let refusedSettings;
         try {
-            refusedSettings = await createScratchDatabase(client, spec, this.#options.tools.major);
+            await createScratchDatabase(client, spec, this.#options.tools.major);
         }
         finally {
             await client.end();
         }
-        return { database: await this.#openDatabase(spec.name), refusedSettings };
+        return this.#openDatabase(spec.name);
     }
     url(database) {
         const place = `127.0.0.1:${this.port}/${encodeURIComponent(database)}`;
@@ -40659,14 +40670,12 @@ class TargetServer {
         this.#options.onMaking(this.made);
         const client = await this.#maintenance.connect('restore test');
         try {
-            const markIt = async () => {
-                await client.query(`comment on database ${own} is ${target_server_escapeLiteral(mark)}`);
-                // Its functions run with the rights of whoever the backup says that they belong to.
-                await client.query(`revoke all on database ${own} from public`);
-            };
-            const refusedSettings = await createScratchDatabase(client, { ...spec, name }, this.major, ground, markIt);
+            await createScratchDatabase(client, { ...spec, name }, this.major, ground);
+            await client.query(`comment on database ${own} is ${target_server_escapeLiteral(mark)}`);
+            // Its functions run with the rights of whoever the backup says that they belong to.
+            await client.query(`revoke all on database ${own} from public`);
             this.#database = await (0,postgres_database/* openDatabase */.q)({ ...this.#settings, database: name }, this.#options);
-            return { database: this.#database, refusedSettings };
+            return this.#database;
         }
         finally {
             await client.end();
@@ -41859,8 +41868,8 @@ async function inDatabaseOfItsOwn(cluster, options) {
     const name = `lifeboat_self_test_${(0,external_node_crypto_.randomBytes)(6).toString('hex')}`;
     const { encoding } = options.contents.databaseFacts;
     // Whatever the locale of the source is, C is there, and goes with every encoding.
-    const spec = { name, encoding, localeProvider: 'libc', collate: 'C', ctype: 'C', settings: [] };
-    const { database: target } = await cluster.createDatabase(spec);
+    const spec = { name, encoding, localeProvider: 'libc', collate: 'C', ctype: 'C' };
+    const target = await cluster.createDatabase(spec);
     try {
         return await selfTest({ ...options, target });
     }
@@ -43572,6 +43581,8 @@ function keysOf({ checks }) {
     return checks.map(({ key }) => key);
 }
 
+// EXTERNAL MODULE: ./src/reports/silence.ts
+var silence = __nccwpck_require__(1428);
 ;// CONCATENATED MODULE: ./src/reports/diagnoses-of-checks.ts
 /** By the check that failed: of a verification, then of a restore test. */
 const CHECK_CAUSES = [
@@ -43941,6 +43952,7 @@ const LARGEST_BODY = 65_000;
 /** Titles are cut at 256. */
 const LONGEST_TITLE = 200;
 const TITLE_CHECKS = 3;
+const WEEK = 7 * 86_400_000;
 /** Tried in this order until the body is small enough. */
 const alert_page_LIMITS = [
     { text: 600, details: 40, checks: 40 },
@@ -43962,11 +43974,17 @@ function isAlertOf(subject, body) {
     const marker = alertMarker(subject);
     return body.split(/\r?\n/).some((line) => line.trimEnd() === marker);
 }
-/** The issue's title: the subject, and the first checks that fail. */
-function alertTitle(subject, { checks }) {
+/**
+ * The issue's title: the subject, since how many weeks something fails, and the first checks that do. Weeks, because each
+ * change of a title is a line in the issue for good.
+ */
+function alertTitle(subject, { checks }, { at }) {
     const keys = checks.slice(0, TITLE_CHECKS).map(({ key }) => key);
     const more = checks.length > keys.length ? ` and ${checks.length - keys.length} more` : '';
-    return clip(`Backup alert for ${nameOf(subject)}: ${keys.join(', ')}${more}`, LONGEST_TITLE);
+    const oldest = Math.min(...checks.map(({ since }) => new Date(since).getTime()));
+    const weeks = Math.floor((at.getTime() - oldest) / WEEK);
+    const standing = weeks >= 1 && Number.isFinite(weeks) ? `, for ${count(weeks, 'week')}` : '';
+    return clip(`Backup alert for ${nameOf(subject)}${standing}: ${keys.join(', ')}${more}`, LONGEST_TITLE);
 }
 function nameOf(subject) {
     return subject.kind === 'database' ? subject.database : `the job ${subject.job} of the workflow ${subject.workflow}`;
@@ -44153,7 +44171,7 @@ class AlertIssue {
     }
     async #open({ ledger }, outcomes) {
         const { tracker, run, assignees } = this.#options;
-        const title = alertTitle(this.#subject, ledger);
+        const title = alertTitle(this.#subject, ledger, run);
         const labels = await this.#labels();
         const issue = await tracker.create({ title, body: alertBody(this.#subject, ledger, run), labels });
         const [first = issue, ...doubles] = this.#mine(await tracker.list(reporting_inputs/* ALERT_LABEL */.We, 'open'));
@@ -44174,7 +44192,7 @@ class AlertIssue {
     async #write(issue, plan) {
         const { tracker, run } = this.#options;
         const { ledger, comment } = plan;
-        const text = { title: alertTitle(this.#subject, ledger), body: alertBody(this.#subject, ledger, run) };
+        const text = { title: alertTitle(this.#subject, ledger, run), body: alertBody(this.#subject, ledger, run) };
         if (plan.step === 'reopen') {
             await tracker.update(issue.number, { ...text, state: 'open', reason: 'reopened' });
             const missing = (await this.#labels()).filter((label) => !hasLabel(issue, label));
@@ -44253,6 +44271,7 @@ function hasLabel({ labels }, name) {
 
 
 
+
 /** Events at which, as a rule, nobody watches. A called workflow has the event of its caller. */
 const UNWATCHED = ['schedule', 'workflow_dispatch', 'repository_dispatch'];
 /**
@@ -44300,7 +44319,7 @@ async function tell_alert(runner, report, inputs) {
     const tracker = await openTracker(runner, inputs);
     const { alertLabels: labels, alertAssignees: assignees } = inputs;
     const run = tell_runFacts(runner, report);
-    return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact });
+    return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact }, inputs.alertSilences);
 }
 /** Whether an alert is wanted of such a run. */
 function isWanted(alert, { event, repository, isFromFork }) {
@@ -44333,18 +44352,22 @@ function tell_runFacts({ redact }, { runUrl, storage }) {
  * The issue of the database; where the run ended before it knew which one that is, the issue of the job, which the next
  * run of that job that knows it settles.
  */
-async function keepAlerts(runner, report, options) {
+async function keepAlerts(runner, report, options, silences) {
     const { workflow, job } = runner.context;
     const ofJob = new AlertIssue({ kind: 'job', workflow, job }, options);
     const redacted = runner.redact(report);
     const open = await options.tracker.list(reporting_inputs/* ALERT_LABEL */.We, 'open');
-    if (report.database === 'unknown')
-        return told(runner, ofJob, await ofJob.bringUpToDate([jobOutcome(redacted)], open));
+    const { at } = options.run;
+    if (report.database === 'unknown') {
+        const quiet = (0,silence/* silenced */.IH)([jobOutcome(redacted)], silences, at);
+        return [...quiet.findings, ...told(runner, ofJob, await ofJob.bringUpToDate(quiet.told, open))];
+    }
     const subject = { kind: 'database', database: report.database };
     const ofDatabase = new AlertIssue(subject, options);
-    const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(outcomesOf(redacted), open));
+    const quiet = (0,silence/* silenced */.IH)(outcomesOf(redacted), silences, at);
+    const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(quiet.told, open));
     const gotAsFar = { ...jobOutcome(redacted), status: 'passed' };
-    return [...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))];
+    return [...quiet.findings, ...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))];
 }
 const STEPS = {
     open: 'was opened for this',
@@ -50233,6 +50256,63 @@ function tlsVariables({ settings, target, rootFile }) {
 
 /***/ }),
 
+/***/ 1428:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   IH: () => (/* binding */ silenced),
+/* harmony export */   RB: () => (/* binding */ parseSilence),
+/* harmony export */   lc: () => (/* binding */ silenceLeft),
+/* harmony export */   zB: () => (/* binding */ LONGEST_SILENCE_DAYS)
+/* harmony export */ });
+/** One that ends later is no silence but a habit. */
+const LONGEST_SILENCE_DAYS = 90;
+const DAY = 86_400_000;
+const LINE = /^([a-z-]{1,30}\/[a-z0-9-]{1,50}(?:\/[a-z0-9]{1,10})?) until (\d{4}-\d\d-\d\d): *(\S.{0,300})$/;
+/** Reads `CHECK until YYYY-MM-DD: REASON`; undefined where the line is none such. */
+function parseSilence(line) {
+    const [, key, until, reason] = LINE.exec(line) ?? [];
+    if (key === undefined || until === undefined || reason === undefined)
+        return undefined;
+    // A 31st of February would be taken for a day in March.
+    const day = new Date(`${until}T00:00:00Z`);
+    const isDay = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(until);
+    return isDay ? { key, until, reason } : undefined;
+}
+/** Milliseconds from `at` to the end of the silence; negative: it has ended. */
+function silenceLeft({ until }, at) {
+    return new Date(`${until}T00:00:00Z`).getTime() + DAY - at.getTime();
+}
+/**
+ * What an issue is told of a run: all but what does not pass and is silenced. Of that the run says nothing, so that no
+ * issue is opened for it, and what an open one says of it stays. `findings` say so in the run's own report, where
+ * it is as red as ever, and name silences that are over.
+ */
+function silenced(outcomes, silences, at) {
+    const lasting = new Map(silences.filter((one) => silenceLeft(one, at) > 0).map((one) => [one.key, one]));
+    const told = [];
+    const findings = [];
+    for (const outcome of outcomes) {
+        const silence = outcome.status === 'passed' ? undefined : lasting.get(outcome.key);
+        if (silence === undefined)
+            told.push(outcome);
+        else {
+            const message = `The issue is not told of ${silence.key} until ${silence.until}: ${silence.reason}`;
+            findings.push({ severity: 'note', message });
+        }
+    }
+    for (const silence of silences) {
+        if (silenceLeft(silence, at) > 0)
+            continue;
+        const message = `The silence of ${silence.key} ended on ${silence.until}`;
+        findings.push({ severity: 'note', message, remedy: 'Take the line out of `alert-silence`.' });
+    }
+    return { told, findings };
+}
+
+
+/***/ }),
+
 /***/ 5469:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -51219,7 +51299,7 @@ var database_settings = __nccwpck_require__(6362);
 async function prepareDatabase(place, contents, log) {
     const inventory = contents.inventory;
     const { encoding, localeProvider, collate, ctype, locale, icuRules, settings } = contents.databaseFacts;
-    const { database: target } = await place.createDatabase({
+    const target = await place.createDatabase({
         name: inventory.database.name,
         encoding,
         localeProvider,
@@ -51227,7 +51307,6 @@ async function prepareDatabase(place, contents, log) {
         ctype,
         locale: locale ?? undefined,
         icuRules: icuRules ?? undefined,
-        settings: [],
     });
     const { database: name } = target.settings;
     log.info(`database ${JSON.stringify(name)} (${encoding}, ${collate}), ${contents.roles.length} roles`);
@@ -51494,13 +51573,15 @@ function splitFields(line) {
 
 
 
+/** A table of more than so many times the share of one connection is loaded by all of them. */
+const MOST_OF_ALL = 1.5;
 /**
  * Sends all rows, and the contents of all large objects, from the storage into the server; nothing is written to disk
  * here. COPY is ended only after length, digest and fingerprint of what was sent are right, and undone otherwise. What
  * the server refuses is collected; what is wrong with the set itself rejects (`damaged-part`, `damaged-rows`, …).
  */
 async function loadRows(options) {
-    const loads = planLoads(options.contents);
+    const loads = planLoads(options.contents, options.jobs);
     const meter = options.meter ?? _base_progress_js__WEBPACK_IMPORTED_MODULE_4__/* .silentMeter */ .RQ;
     meter.expect(loads.reduce((sum, { bytes }) => sum + bytes, 0), 'exactly');
     const failed = new AbortController();
@@ -51527,16 +51608,23 @@ async function loadRows(options) {
         throw failed.signal.reason;
     return errors;
 }
-/** Biggest first, so that nobody waits for a big one that was begun last. */
-function planLoads(contents) {
+/**
+ * Biggest first, so that nobody waits for a big one that was begun last. The segments of a table go through one connection:
+ * then they need no WAL; but several take a share each of a table that all others would not keep them busy beside.
+ */
+function planLoads({ files }, jobs) {
     const loads = [];
     const bundles = new Map();
-    for (const file of contents.files) {
-        file.segments?.forEach((segment, index) => {
-            loads.push({ kind: 'segment', bytes: segment.plainBytes, file, index });
-        });
-        if (file.bundle !== undefined)
-            bundles.set(file.bundle, (bundles.get(file.bundle) ?? 0) + file.plainBytes);
+    const total = files.reduce((sum, { plainBytes }) => sum + plainBytes, 0);
+    for (const file of files) {
+        const { segments = [], plainBytes: bytes, bundle } = file;
+        const isShared = (0,_large_objects_js__WEBPACK_IMPORTED_MODULE_9__/* .readOid */ .fM)(file.name) !== undefined || bytes * jobs > total * MOST_OF_ALL;
+        if (isShared)
+            segments.forEach(({ plainBytes }, index) => void loads.push({ kind: 'segments', bytes: plainBytes, file, indexes: [index] }));
+        else if (segments.length > 0)
+            loads.push({ kind: 'segments', bytes, file, indexes: [...segments.keys()] });
+        if (bundle !== undefined)
+            bundles.set(bundle, (bundles.get(bundle) ?? 0) + bytes);
     }
     for (const [path, bytes] of bundles)
         loads.push({ kind: 'bundle', bytes, path });
@@ -51576,28 +51664,34 @@ class Loader {
         if (load.kind === 'bundle')
             await this.#loadBundle(load.path, meter);
         else
-            await this.#loadSegment(load.file, load.index, meter);
+            await this.#loadSegments(load.file, load.indexes, meter);
         // What nobody wanted, or the server refused in its midst, is through as well.
         this.#options.meter.add(Math.max(0, load.bytes - passed));
     }
-    async #loadSegment(file, index, meter) {
+    async #loadSegments(file, indexes, meter) {
         const { set, identities, signal } = this.#options;
         const segments = file.segments ?? [];
-        const segment = segments[index];
-        if (segment === undefined)
-            throw new Error(`${file.name} has no segment ${index}`);
-        const bytes = (0,_base_progress_js__WEBPACK_IMPORTED_MODULE_4__/* .metered */ .F3)((0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_2__/* .plainBytes */ .gq)(set, (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_2__/* .partAt */ .l0)(set, segment.path), identities, signal), meter);
+        const bytesOf = (path) => (0,_base_progress_js__WEBPACK_IMPORTED_MODULE_4__/* .metered */ .F3)((0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_2__/* .plainBytes */ .gq)(set, (0,_backup_set_open_set_js__WEBPACK_IMPORTED_MODULE_2__/* .partAt */ .l0)(set, path), identities, signal), meter);
         const oid = (0,_large_objects_js__WEBPACK_IMPORTED_MODULE_9__/* .readOid */ .fM)(file.name);
         if (oid !== undefined) {
-            const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0);
-            return this.#writeLargeObject(oid, offset, bytes);
+            for (const index of indexes) {
+                const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0);
+                await this.#writeLargeObject(oid, offset, bytesOf(segments[index]?.path ?? ''));
+            }
+            return;
         }
         const entry = this.#entries.get(file.name);
         // The lists of large objects: their order is of no use to us.
-        if (entry === undefined || segment.fingerprint === undefined)
+        if (entry === undefined)
             return;
-        const rows = index === segments.length - 1 ? (0,_streams_copy_file_js__WEBPACK_IMPORTED_MODULE_7__/* .copyRows */ .D9)(bytes) : bytes;
-        await this.#copy(entry, rows, segment.fingerprint, segments.length === 1);
+        const pieces = indexes.flatMap((index) => {
+            const { path = '', fingerprint } = segments[index] ?? {};
+            if (fingerprint === undefined)
+                return [];
+            const isLast = index === segments.length - 1;
+            return [{ rows: () => (isLast ? (0,_streams_copy_file_js__WEBPACK_IMPORTED_MODULE_7__/* .copyRows */ .D9)(bytesOf(path)) : bytesOf(path)), expected: fingerprint }];
+        });
+        await this.#copy(entry, pieces, indexes.length === segments.length);
     }
     async #loadBundle(path, meter) {
         const { set, identities, signal } = this.#options;
@@ -51614,8 +51708,10 @@ class Loader {
                 objects.push({ oid, content: await gather(content) });
                 bytes += member.bytes;
             }
-            else if (entry && table)
-                await this.#copy(entry, (0,_streams_copy_file_js__WEBPACK_IMPORTED_MODULE_7__/* .copyRows */ .D9)(content), table.fingerprint, false);
+            else if (entry && table) {
+                const { fingerprint: expected } = table;
+                await this.#copy(entry, [{ rows: () => (0,_streams_copy_file_js__WEBPACK_IMPORTED_MODULE_7__/* .copyRows */ .D9)(content), expected }], false);
+            }
             else
                 for await (const _ of content)
                     ;
@@ -51628,14 +51724,16 @@ class Loader {
         await this.#writeLargeObjects(objects);
     }
     /**
-     * `alone`: a large file, and nothing else loads into its table: emptied first, its rows need no WAL (wal_level=minimal).
-     * For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
+     * `alone`: a large file, and nothing else loads into its table: emptied first, its rows need no WAL (wal_level=minimal),
+     * and are written as those of a transaction that ended long ago, so that whoever reads them first need not write that
+     * down. For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
      */
-    async #copy(entry, rows, expected, alone) {
+    async #copy(entry, pieces, alone) {
         if (entry.viaPartitionRoot && this.#options.besideForeign?.has(entry.oid)) {
             this.#refuse(`TABLE DATA ${entry.schema}.${entry.name}`, REACHES_OUT);
-            for await (const _ of rows)
-                ;
+            for (const { rows } of pieces)
+                for await (const _ of rows())
+                    ;
             return;
         }
         const client = await this.#connection();
@@ -51645,9 +51743,11 @@ class Loader {
         try {
             if (truncate)
                 await client.query(`begin; truncate only ${own}`);
-            const proven = checked(rows, expected, own);
-            const seen = this.#options.rootRows?.watch(entry, proven) ?? proven;
-            await (0,node_stream_promises__WEBPACK_IMPORTED_MODULE_0__.pipeline)(seen, client.query((0,pg_copy_streams__WEBPACK_IMPORTED_MODULE_1__/* .from */ .H)(this.#statement(entry))));
+            for (const { rows, expected } of pieces) {
+                const proven = checked(rows(), expected, own);
+                const seen = this.#options.rootRows?.watch(entry, proven) ?? proven;
+                await (0,node_stream_promises__WEBPACK_IMPORTED_MODULE_0__.pipeline)(seen, client.query((0,pg_copy_streams__WEBPACK_IMPORTED_MODULE_1__/* .from */ .H)(this.#statement(entry, truncate))));
+            }
             if (truncate)
                 await client.query('commit');
         }
@@ -51661,9 +51761,10 @@ class Loader {
         }
     }
     /** The archive's own statement, with the encoding of its rows said in it: the session's is for the statement's text. */
-    #statement(entry) {
+    #statement(entry, freeze) {
         const encoding = this.#options.contents.databaseFacts.encoding;
-        return `${entry.copyStmt.trim().replace(/;$/, '')} with (encoding '${encoding}')`;
+        const options = `encoding '${encoding}'${freeze ? ', freeze' : ''}`;
+        return `${entry.copyStmt.trim().replace(/;$/, '')} with (${options})`;
     }
     async #writeLargeObject(oid, offset, content) {
         try {

@@ -40078,7 +40078,11 @@ function doubtsAbout({ signingKey, verifyKeys }) {
 /* harmony export */   X7: () => (/* binding */ reportingInputsOf),
 /* harmony export */   yu: () => (/* binding */ readReportingInputs)
 /* harmony export */ });
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4601);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8937);
+/* harmony import */ var _reports_silence_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1428);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4601);
+
+
 
 /** Every alert has it, whatever `alert-labels` says: one who changes labels shall not lose the open issue. */
 const ALERT_LABEL = 'pg-lifeboat';
@@ -40086,7 +40090,7 @@ const LONGEST_LABEL = 50;
 /** GitHub assigns no more. */
 const MOST_ASSIGNEES = 10;
 const USER = /^@?[A-Za-z0-9][A-Za-z0-9_-]{0,99}(\[bot\])?$/;
-/** Reads `alert`, `alert-labels`, `alert-assignees`, `github-token`, `heartbeat-url` and `stall-timeout`. */
+/** Reads `alert`, `alert-labels`, `alert-assignees`, `alert-silence`, `github-token`, `heartbeat-url` and `stall-timeout`. */
 function readReportingInputs(inputs) {
     const githubToken = inputs.secretText('github-token');
     const heartbeatUrl = readHeartbeatUrl(inputs);
@@ -40094,6 +40098,7 @@ function readReportingInputs(inputs) {
         alert: inputs.oneOf('alert', ['auto', 'issue', 'off'], 'auto'),
         alertLabels: readLabels(inputs),
         alertAssignees: readAssignees(inputs),
+        alertSilences: readSilences(inputs),
         ...(githubToken !== undefined && { githubToken }),
         ...(heartbeatUrl !== undefined && { heartbeatUrl }),
         stallTimeout: inputs.duration('stall-timeout', '10m', { zero: true }),
@@ -40101,7 +40106,7 @@ function readReportingInputs(inputs) {
 }
 /** The same, of whatever is given: also a run whose inputs are wrong is told of. What is wrong is as if it were not there. */
 function reportingInputsOf(source) {
-    return readReportingInputs(new _inputs_js__WEBPACK_IMPORTED_MODULE_0__/* .InputReader */ .i_(source));
+    return readReportingInputs(new _inputs_js__WEBPACK_IMPORTED_MODULE_1__/* .InputReader */ .i_(source));
 }
 function readLabels(inputs) {
     const labels = inputs.list('alert-labels');
@@ -40121,6 +40126,21 @@ function readAssignees(inputs) {
         inputs.reject('alert-assignees', 'names too many', accepted);
     const users = names.filter((name) => USER.test(name)).map((name) => name.replace('@', ''));
     return users.slice(0, MOST_ASSIGNEES);
+}
+function readSilences(inputs) {
+    const longest = (_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .LONGEST_SILENCE_DAYS */ .zB + 1) * 86_400_000;
+    const silences = [];
+    for (const line of inputs.multiline('alert-silence')) {
+        const silence = (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .parseSilence */ .RB)(line);
+        if (silence !== undefined && (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .silenceLeft */ .lc)(silence, _base_ports_js__WEBPACK_IMPORTED_MODULE_0__/* .systemClock */ .m.now()) <= longest)
+            silences.push(silence);
+        else {
+            const example = 'verify/restore-test-age until 2026-12-15: the runner with the large disk is away';
+            const accepted = `a check as the issue names it, the last day within the next ${_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .LONGEST_SILENCE_DAYS */ .zB} and the reason, such as: ${example}`;
+            inputs.reject('alert-silence', 'has a line that is no silence', accepted, line);
+        }
+    }
+    return silences;
 }
 function readHeartbeatUrl(inputs) {
     const value = inputs.secretText('heartbeat-url');
@@ -41834,6 +41854,8 @@ function keysOf({ checks }) {
     return checks.map(({ key }) => key);
 }
 
+// EXTERNAL MODULE: ./src/reports/silence.ts
+var silence = __nccwpck_require__(1428);
 ;// CONCATENATED MODULE: ./src/reports/diagnoses-of-checks.ts
 /** By the check that failed: of a verification, then of a restore test. */
 const CHECK_CAUSES = [
@@ -42203,6 +42225,7 @@ const LARGEST_BODY = 65_000;
 /** Titles are cut at 256. */
 const LONGEST_TITLE = 200;
 const TITLE_CHECKS = 3;
+const WEEK = 7 * 86_400_000;
 /** Tried in this order until the body is small enough. */
 const alert_page_LIMITS = [
     { text: 600, details: 40, checks: 40 },
@@ -42224,11 +42247,17 @@ function isAlertOf(subject, body) {
     const marker = alertMarker(subject);
     return body.split(/\r?\n/).some((line) => line.trimEnd() === marker);
 }
-/** The issue's title: the subject, and the first checks that fail. */
-function alertTitle(subject, { checks }) {
+/**
+ * The issue's title: the subject, since how many weeks something fails, and the first checks that do. Weeks, because each
+ * change of a title is a line in the issue for good.
+ */
+function alertTitle(subject, { checks }, { at }) {
     const keys = checks.slice(0, TITLE_CHECKS).map(({ key }) => key);
     const more = checks.length > keys.length ? ` and ${checks.length - keys.length} more` : '';
-    return clip(`Backup alert for ${nameOf(subject)}: ${keys.join(', ')}${more}`, LONGEST_TITLE);
+    const oldest = Math.min(...checks.map(({ since }) => new Date(since).getTime()));
+    const weeks = Math.floor((at.getTime() - oldest) / WEEK);
+    const standing = weeks >= 1 && Number.isFinite(weeks) ? `, for ${count(weeks, 'week')}` : '';
+    return clip(`Backup alert for ${nameOf(subject)}${standing}: ${keys.join(', ')}${more}`, LONGEST_TITLE);
 }
 function nameOf(subject) {
     return subject.kind === 'database' ? subject.database : `the job ${subject.job} of the workflow ${subject.workflow}`;
@@ -42415,7 +42444,7 @@ class AlertIssue {
     }
     async #open({ ledger }, outcomes) {
         const { tracker, run, assignees } = this.#options;
-        const title = alertTitle(this.#subject, ledger);
+        const title = alertTitle(this.#subject, ledger, run);
         const labels = await this.#labels();
         const issue = await tracker.create({ title, body: alertBody(this.#subject, ledger, run), labels });
         const [first = issue, ...doubles] = this.#mine(await tracker.list(reporting_inputs/* ALERT_LABEL */.We, 'open'));
@@ -42436,7 +42465,7 @@ class AlertIssue {
     async #write(issue, plan) {
         const { tracker, run } = this.#options;
         const { ledger, comment } = plan;
-        const text = { title: alertTitle(this.#subject, ledger), body: alertBody(this.#subject, ledger, run) };
+        const text = { title: alertTitle(this.#subject, ledger, run), body: alertBody(this.#subject, ledger, run) };
         if (plan.step === 'reopen') {
             await tracker.update(issue.number, { ...text, state: 'open', reason: 'reopened' });
             const missing = (await this.#labels()).filter((label) => !hasLabel(issue, label));
@@ -42515,6 +42544,7 @@ function hasLabel({ labels }, name) {
 
 
 
+
 /** Events at which, as a rule, nobody watches. A called workflow has the event of its caller. */
 const UNWATCHED = ['schedule', 'workflow_dispatch', 'repository_dispatch'];
 /**
@@ -42562,7 +42592,7 @@ async function tell_alert(runner, report, inputs) {
     const tracker = await openTracker(runner, inputs);
     const { alertLabels: labels, alertAssignees: assignees } = inputs;
     const run = tell_runFacts(runner, report);
-    return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact });
+    return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact }, inputs.alertSilences);
 }
 /** Whether an alert is wanted of such a run. */
 function isWanted(alert, { event, repository, isFromFork }) {
@@ -42595,18 +42625,22 @@ function tell_runFacts({ redact }, { runUrl, storage }) {
  * The issue of the database; where the run ended before it knew which one that is, the issue of the job, which the next
  * run of that job that knows it settles.
  */
-async function keepAlerts(runner, report, options) {
+async function keepAlerts(runner, report, options, silences) {
     const { workflow, job } = runner.context;
     const ofJob = new AlertIssue({ kind: 'job', workflow, job }, options);
     const redacted = runner.redact(report);
     const open = await options.tracker.list(reporting_inputs/* ALERT_LABEL */.We, 'open');
-    if (report.database === 'unknown')
-        return told(runner, ofJob, await ofJob.bringUpToDate([jobOutcome(redacted)], open));
+    const { at } = options.run;
+    if (report.database === 'unknown') {
+        const quiet = (0,silence/* silenced */.IH)([jobOutcome(redacted)], silences, at);
+        return [...quiet.findings, ...told(runner, ofJob, await ofJob.bringUpToDate(quiet.told, open))];
+    }
     const subject = { kind: 'database', database: report.database };
     const ofDatabase = new AlertIssue(subject, options);
-    const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(outcomesOf(redacted), open));
+    const quiet = (0,silence/* silenced */.IH)(outcomesOf(redacted), silences, at);
+    const findings = told(runner, ofDatabase, await ofDatabase.bringUpToDate(quiet.told, open));
     const gotAsFar = { ...jobOutcome(redacted), status: 'passed' };
-    return [...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))];
+    return [...quiet.findings, ...findings, ...told(runner, ofJob, await ofJob.bringUpToDate([gotAsFar], open))];
 }
 const STEPS = {
     open: 'was opened for this',
@@ -52950,6 +52984,63 @@ class TocReader {
         if (this.#position !== this.#bytes.length)
             toc_fail('goes on after its last entry');
     }
+}
+
+
+/***/ }),
+
+/***/ 1428:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   IH: () => (/* binding */ silenced),
+/* harmony export */   RB: () => (/* binding */ parseSilence),
+/* harmony export */   lc: () => (/* binding */ silenceLeft),
+/* harmony export */   zB: () => (/* binding */ LONGEST_SILENCE_DAYS)
+/* harmony export */ });
+/** One that ends later is no silence but a habit. */
+const LONGEST_SILENCE_DAYS = 90;
+const DAY = 86_400_000;
+const LINE = /^([a-z-]{1,30}\/[a-z0-9-]{1,50}(?:\/[a-z0-9]{1,10})?) until (\d{4}-\d\d-\d\d): *(\S.{0,300})$/;
+/** Reads `CHECK until YYYY-MM-DD: REASON`; undefined where the line is none such. */
+function parseSilence(line) {
+    const [, key, until, reason] = LINE.exec(line) ?? [];
+    if (key === undefined || until === undefined || reason === undefined)
+        return undefined;
+    // A 31st of February would be taken for a day in March.
+    const day = new Date(`${until}T00:00:00Z`);
+    const isDay = !Number.isNaN(day.getTime()) && day.toISOString().startsWith(until);
+    return isDay ? { key, until, reason } : undefined;
+}
+/** Milliseconds from `at` to the end of the silence; negative: it has ended. */
+function silenceLeft({ until }, at) {
+    return new Date(`${until}T00:00:00Z`).getTime() + DAY - at.getTime();
+}
+/**
+ * What an issue is told of a run: all but what does not pass and is silenced. Of that the run says nothing, so that no
+ * issue is opened for it, and what an open one says of it stays. `findings` say so in the run's own report, where
+ * it is as red as ever, and name silences that are over.
+ */
+function silenced(outcomes, silences, at) {
+    const lasting = new Map(silences.filter((one) => silenceLeft(one, at) > 0).map((one) => [one.key, one]));
+    const told = [];
+    const findings = [];
+    for (const outcome of outcomes) {
+        const silence = outcome.status === 'passed' ? undefined : lasting.get(outcome.key);
+        if (silence === undefined)
+            told.push(outcome);
+        else {
+            const message = `The issue is not told of ${silence.key} until ${silence.until}: ${silence.reason}`;
+            findings.push({ severity: 'note', message });
+        }
+    }
+    for (const silence of silences) {
+        if (silenceLeft(silence, at) > 0)
+            continue;
+        const message = `The silence of ${silence.key} ended on ${silence.until}`;
+        findings.push({ severity: 'note', message, remedy: 'Take the line out of `alert-silence`.' });
+    }
+    return { told, findings };
 }
 
 

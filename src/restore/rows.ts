@@ -34,9 +34,12 @@ export interface LoadOptions {
   meter?: Meter
 }
 
-/** What one connection does at a time: one segment of one file, or all files of one bundle. */
+/** A table of more than so many times the share of one connection is loaded by all of them. */
+const MOST_OF_ALL = 1.5
+
+/** What one connection does at a time: segments of one file, or all files of one bundle. */
 type Load =
-  | { kind: 'segment'; bytes: number; file: DumpedFile; index: number }
+  | { kind: 'segments'; bytes: number; file: DumpedFile; indexes: readonly number[] }
   | { kind: 'bundle'; bytes: number; path: string }
 
 /**
@@ -45,7 +48,7 @@ type Load =
  * the server refuses is collected; what is wrong with the set itself rejects (`damaged-part`, `damaged-rows`, …).
  */
 export async function loadRows(options: LoadOptions): Promise<RestoreError[]> {
-  const loads = planLoads(options.contents)
+  const loads = planLoads(options.contents, options.jobs)
   const meter = options.meter ?? silentMeter
   meter.expect(
     loads.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -72,18 +75,32 @@ export async function loadRows(options: LoadOptions): Promise<RestoreError[]> {
   return errors
 }
 
-/** Biggest first, so that nobody waits for a big one that was begun last. */
-function planLoads(contents: Contents): Load[] {
+/**
+ * Biggest first, so that nobody waits for a big one that was begun last. The segments of a table go through one connection:
+ * then they need no WAL; but several take a share each of a table that all others would not keep them busy beside.
+ */
+function planLoads({ files }: Contents, jobs: number): Load[] {
   const loads: Load[] = []
   const bundles = new Map<string, number>()
-  for (const file of contents.files) {
-    file.segments?.forEach((segment, index) => {
-      loads.push({ kind: 'segment', bytes: segment.plainBytes, file, index })
-    })
-    if (file.bundle !== undefined) bundles.set(file.bundle, (bundles.get(file.bundle) ?? 0) + file.plainBytes)
+  const total = files.reduce((sum, { plainBytes }) => sum + plainBytes, 0)
+  for (const file of files) {
+    const { segments = [], plainBytes: bytes, bundle } = file
+    const isShared = readOid(file.name) !== undefined || bytes * jobs > total * MOST_OF_ALL
+    if (isShared)
+      segments.forEach(
+        ({ plainBytes }, index) => void loads.push({ kind: 'segments', bytes: plainBytes, file, indexes: [index] }),
+      )
+    else if (segments.length > 0) loads.push({ kind: 'segments', bytes, file, indexes: [...segments.keys()] })
+    if (bundle !== undefined) bundles.set(bundle, (bundles.get(bundle) ?? 0) + bytes)
   }
   for (const [path, bytes] of bundles) loads.push({ kind: 'bundle', bytes, path })
   return loads.sort((a, b) => b.bytes - a.bytes)
+}
+
+/** COPY text that goes into a table by a COPY of its own. */
+interface Piece {
+  rows: () => AsyncIterable<Buffer>
+  expected: Fingerprint
 }
 
 /** Why rows are not loaded; `examine.ts` knows it by its words. */
@@ -122,27 +139,33 @@ class Loader {
       },
     }
     if (load.kind === 'bundle') await this.#loadBundle(load.path, meter)
-    else await this.#loadSegment(load.file, load.index, meter)
+    else await this.#loadSegments(load.file, load.indexes, meter)
     // What nobody wanted, or the server refused in its midst, is through as well.
     this.#options.meter.add(Math.max(0, load.bytes - passed))
   }
 
-  async #loadSegment(file: DumpedFile, index: number, meter: Meter): Promise<void> {
+  async #loadSegments(file: DumpedFile, indexes: readonly number[], meter: Meter): Promise<void> {
     const { set, identities, signal } = this.#options
     const segments = file.segments ?? []
-    const segment = segments[index]
-    if (segment === undefined) throw new Error(`${file.name} has no segment ${index}`)
-    const bytes = metered(plainBytes(set, partAt(set, segment.path), identities, signal), meter)
+    const bytesOf = (path: string) => metered(plainBytes(set, partAt(set, path), identities, signal), meter)
     const oid = readOid(file.name)
     if (oid !== undefined) {
-      const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0)
-      return this.#writeLargeObject(oid, offset, bytes)
+      for (const index of indexes) {
+        const offset = segments.slice(0, index).reduce((sum, { plainBytes: before }) => sum + before, 0)
+        await this.#writeLargeObject(oid, offset, bytesOf(segments[index]?.path ?? ''))
+      }
+      return
     }
     const entry = this.#entries.get(file.name)
     // The lists of large objects: their order is of no use to us.
-    if (entry === undefined || segment.fingerprint === undefined) return
-    const rows = index === segments.length - 1 ? copyRows(bytes) : bytes
-    await this.#copy(entry, rows, segment.fingerprint, segments.length === 1)
+    if (entry === undefined) return
+    const pieces = indexes.flatMap((index): Piece[] => {
+      const { path = '', fingerprint } = segments[index] ?? {}
+      if (fingerprint === undefined) return []
+      const isLast = index === segments.length - 1
+      return [{ rows: () => (isLast ? copyRows(bytesOf(path)) : bytesOf(path)), expected: fingerprint }]
+    })
+    await this.#copy(entry, pieces, indexes.length === segments.length)
   }
 
   async #loadBundle(path: string, meter: Meter): Promise<void> {
@@ -159,8 +182,10 @@ class Loader {
       if (oid !== undefined && this.#options.contents.largeObjects.count > 0) {
         objects.push({ oid, content: await gather(content) })
         bytes += member.bytes
-      } else if (entry && table) await this.#copy(entry, copyRows(content), table.fingerprint, false)
-      else for await (const _ of content);
+      } else if (entry && table) {
+        const { fingerprint: expected } = table
+        await this.#copy(entry, [{ rows: () => copyRows(content), expected }], false)
+      } else for await (const _ of content);
       if (bytes < LARGE_OBJECT_BATCH_BYTES) continue
       await this.#writeLargeObjects(objects)
       objects = []
@@ -170,18 +195,14 @@ class Loader {
   }
 
   /**
-   * `alone`: a large file, and nothing else loads into its table: emptied first, its rows need no WAL (wal_level=minimal).
-   * For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
+   * `alone`: a large file, and nothing else loads into its table: emptied first, its rows need no WAL (wal_level=minimal),
+   * and are written as those of a transaction that ended long ago, so that whoever reads them first need not write that
+   * down. For a small one that does not pay: TRUNCATE looks through all of shared_buffers.
    */
-  async #copy(
-    entry: TableDataEntry,
-    rows: AsyncIterable<Buffer>,
-    expected: Fingerprint,
-    alone: boolean,
-  ): Promise<void> {
+  async #copy(entry: TableDataEntry, pieces: readonly Piece[], alone: boolean): Promise<void> {
     if (entry.viaPartitionRoot && this.#options.besideForeign?.has(entry.oid)) {
       this.#refuse(`TABLE DATA ${entry.schema}.${entry.name}`, REACHES_OUT)
-      for await (const _ of rows);
+      for (const { rows } of pieces) for await (const _ of rows());
       return
     }
     const client = await this.#connection()
@@ -190,9 +211,11 @@ class Loader {
     const truncate = alone && mayEmpty
     try {
       if (truncate) await client.query(`begin; truncate only ${own}`)
-      const proven = checked(rows, expected, own)
-      const seen = this.#options.rootRows?.watch(entry, proven) ?? proven
-      await pipeline(seen, client.query(copyFrom(this.#statement(entry))))
+      for (const { rows, expected } of pieces) {
+        const proven = checked(rows(), expected, own)
+        const seen = this.#options.rootRows?.watch(entry, proven) ?? proven
+        await pipeline(seen, client.query(copyFrom(this.#statement(entry, truncate))))
+      }
       if (truncate) await client.query('commit')
     } catch (error) {
       this.#options.signal.throwIfAborted()
@@ -204,9 +227,10 @@ class Loader {
   }
 
   /** The archive's own statement, with the encoding of its rows said in it: the session's is for the statement's text. */
-  #statement(entry: TableDataEntry): string {
+  #statement(entry: TableDataEntry, freeze: boolean): string {
     const encoding = this.#options.contents.databaseFacts.encoding
-    return `${entry.copyStmt.trim().replace(/;$/, '')} with (encoding '${encoding}')`
+    const options = `encoding '${encoding}'${freeze ? ', freeze' : ''}`
+    return `${entry.copyStmt.trim().replace(/;$/, '')} with (${options})`
   }
 
   async #writeLargeObject(oid: number, offset: number, content: AsyncIterable<Buffer>): Promise<void> {
