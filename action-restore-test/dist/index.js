@@ -51351,7 +51351,12 @@ async function createRoles(client, place, roles, inventory) {
         const { mark } = place.roles ?? {};
         const comment = mark === undefined ? '' : `; comment on role ${name} is ${esm/* default.escapeLiteral */.Ay.escapeLiteral(mark)}`;
         // Both or neither: what carries no mark is never dropped.
-        await client.query(`create role ${name} nologin${superusers.has(role) ? ' superuser' : ''}${comment}`);
+        const made = client.query(`create role ${name} nologin${superusers.has(role) ? ' superuser' : ''}${comment}`);
+        await made.catch((error) => {
+            // Another run that restores into the same server made it at this very moment.
+            if (!['42710', '23505'].includes((0,errors/* codeOf */.$N)(error) ?? ''))
+                throw error;
+        });
     }
 }
 function missingRoles(roles, place) {

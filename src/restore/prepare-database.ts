@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Contents } from '../backup-set/documents.ts'
-import { LifeboatError } from '../base/errors.ts'
+import { codeOf, LifeboatError } from '../base/errors.ts'
 import type { Log } from '../base/ports.ts'
 import { type CatalogSession, withCatalogSession } from '../postgres/catalog-session.ts'
 import type { Database } from '../postgres/database.ts'
@@ -80,7 +80,11 @@ async function createRoles(
     const { mark } = place.roles ?? {}
     const comment = mark === undefined ? '' : `; comment on role ${name} is ${pg.escapeLiteral(mark)}`
     // Both or neither: what carries no mark is never dropped.
-    await client.query(`create role ${name} nologin${superusers.has(role) ? ' superuser' : ''}${comment}`)
+    const made = client.query(`create role ${name} nologin${superusers.has(role) ? ' superuser' : ''}${comment}`)
+    await made.catch((error: unknown) => {
+      // Another run that restores into the same server made it at this very moment.
+      if (!['42710', '23505'].includes(codeOf(error) ?? '')) throw error
+    })
   }
 }
 
