@@ -308,7 +308,8 @@ export async function check(storage: Storage, head: Head, mode: Mode, options: C
   }
 }
 
-const LIMITS: Limits = {
+/** What the inputs of action-verify are by default. */
+export const LIMITS: Limits = {
   maxAge: 30 * 3_600,
   sizeChangeWarn: 0.2,
   sizeChangeFail: 0.5,

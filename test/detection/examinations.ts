@@ -10,13 +10,13 @@ import { type CheckResult, type Verdict, verdictOf } from '../../src/base/findin
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
 import { silentMeter } from '../../src/base/progress.ts'
 import { checksOf, type Mode, runChecks } from '../../src/checks/check.ts'
-import type { Limits } from '../../src/checks/context.ts'
 import { factsAbout } from '../../src/checks/facts.ts'
 import { CHECKS } from '../../src/checks/modes.ts'
 import { examine } from '../../src/restore/examine.ts'
 import type { Place } from '../../src/restore/place.ts'
 import { restoreSet } from '../../src/restore/restore.ts'
 import type { Storage } from '../../src/storage/storage.ts'
+import { LIMITS } from '../checks/set.ts'
 import type { Specimen } from './specimen.ts'
 
 const { signal } = new AbortController()
@@ -54,17 +54,6 @@ async function outcomeOf(work: () => Promise<CheckResult[]>): Promise<Outcome> {
     const { code } = error
     return { verdict: isDamage(error) || code === 'no-set' ? 'failed' : 'unverified', by: [code] }
   }
-}
-
-const LIMITS: Limits = {
-  maxAge: 30 * 3_600,
-  sizeChangeWarn: 0.2,
-  sizeChangeFail: 0.5,
-  maxRestoreTestAge: 35 * 86_400,
-  walLagWarn: 300,
-  walLagFail: 900,
-  acceptSource: [],
-  required: new Set(),
 }
 
 /** The newest set of `shop` by the mode's checks, as action-verify runs them. */
