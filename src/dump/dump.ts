@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Contents, Head, Manifest } from '../backup-set/documents.ts'
 import { setsBefore } from '../backup-set/history.ts'
 import { newSetId } from '../backup-set/layout.ts'
+import { sweepLeftOvers } from '../backup-set/sweep.ts'
 import type { Finding } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { Meter } from '../base/progress.ts'
@@ -26,7 +27,6 @@ import { type Publication, publishSet } from './publish.ts'
 import { RolesSource } from './roles-source.ts'
 import { SetWriter } from './set-writer.ts'
 import { type HeldSnapshot, holdSnapshot } from './snapshot.ts'
-import { sweepLeftOvers } from './sweep.ts'
 
 export interface DumpOptions {
   storage: Storage

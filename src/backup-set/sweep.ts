@@ -1,11 +1,11 @@
-import { deleteVersions, isData, longestLock, versionsBelow } from '../backup-set/delete-set.ts'
-import { listEvidence } from '../backup-set/evidence.ts'
-import { historyOf } from '../backup-set/evidence-history.ts'
-import { layout, parseHeadKey, parseSetId } from '../backup-set/layout.ts'
 import { LifeboatError, messageOf } from '../base/errors.ts'
 import type { Finding } from '../base/findings.ts'
 import type { Clock, Log } from '../base/ports.ts'
 import type { ObjectVersion, Storage } from '../storage/storage.ts'
+import { deleteVersions, isData, longestLock, versionsBelow } from './delete-set.ts'
+import { listEvidence } from './evidence.ts'
+import { historyOf } from './evidence-history.ts'
+import { layout, parseHeadKey, parseSetId } from './layout.ts'
 
 const LEFT_OVER_AFTER_SECONDS = 7 * 86_400
 

@@ -2,11 +2,11 @@ import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { layout, newSetId } from '../../src/backup-set/layout.ts'
+import { sweepLeftOvers } from '../../src/backup-set/sweep.ts'
 import { type Clock, memoryLog, systemClock } from '../../src/base/ports.ts'
-import { sweepLeftOvers } from '../../src/dump/sweep.ts'
 import { openDirectory } from '../../src/storage/directory.ts'
 import type { Storage } from '../../src/storage/storage.ts'
-import { withDirectory } from './support.ts'
+import { withDirectory } from '../dump/support.ts'
 
 const NOW = new Date('2026-11-22T12:00:00Z')
 const clock: Clock = { ...systemClock, now: () => NOW }
