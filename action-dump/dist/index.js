@@ -39347,17 +39347,45 @@ function connect({ temp, log, signal }, settings) {
 
 /***/ }),
 
-/***/ 3667:
+/***/ 8154:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   K: () => (/* binding */ readDumpInputs)
-/* harmony export */ });
-/* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(924);
-/* harmony import */ var _common_inputs_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5798);
-/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9041);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(4601);
-/* harmony import */ var _reporting_inputs_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3915);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  K: () => (/* binding */ readDumpInputs)
+});
+
+// EXTERNAL MODULE: ./src/streams/age.ts + 1 modules
+var age = __nccwpck_require__(924);
+// EXTERNAL MODULE: ./src/actions/common-inputs.ts
+var common_inputs = __nccwpck_require__(5798);
+// EXTERNAL MODULE: ./src/actions/connection-inputs.ts + 10 modules
+var connection_inputs = __nccwpck_require__(9041);
+// EXTERNAL MODULE: ./src/actions/inputs.ts
+var inputs = __nccwpck_require__(4601);
+// EXTERNAL MODULE: ./src/actions/reporting-inputs.ts
+var reporting_inputs = __nccwpck_require__(3915);
+;// CONCATENATED MODULE: ./src/actions/retention-inputs.ts
+const MOST_KEPT = 100_000;
+/**
+ * Reads `keep-last`, `keep-daily`, `keep-weekly`, `keep-monthly` and `keep-partial`. A count of 0 keeps none of that kind;
+ * something is always kept, and the newest set is never too many.
+ */
+function readKeepingInputs(inputs) {
+    return {
+        policy: {
+            keepLast: inputs.integer('keep-last', 1, MOST_KEPT) ?? 3,
+            keepDaily: inputs.integer('keep-daily', 0, MOST_KEPT) ?? 30,
+            keepWeekly: inputs.integer('keep-weekly', 0, MOST_KEPT) ?? 0,
+            keepMonthly: inputs.integer('keep-monthly', 0, MOST_KEPT) ?? 0,
+            keepPartial: inputs.integer('keep-partial', 1, MOST_KEPT) ?? 10,
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/actions/dump-inputs.ts
+
 
 
 
@@ -39373,17 +39401,16 @@ const STORAGE_CLASS = {
     problem: 'is not the name of a storage class',
     accepted: 'an S3 storage class such as STANDARD_IA',
 };
-const MOST_KEPT = 100_000;
 /**
  * Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`.
  * With `env` the connection is read too, as it will be read again to be used, and what S3 needs besides.
  */
 function readDumpInputs(source, cores, env) {
-    return (0,_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readInputs */ .Ko)(source, (inputs) => {
+    return (0,inputs/* readInputs */.Ko)(source, (inputs) => {
         const values = {
-            ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_1__/* .readStorageInputs */ .vY)(inputs, env),
-            ...(0,_reporting_inputs_js__WEBPACK_IMPORTED_MODULE_4__/* .readReportingInputs */ .yu)(inputs),
-            ...(0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_2__/* .readConnectionInputs */ .qY)(inputs, env),
+            ...(0,common_inputs/* readStorageInputs */.vY)(inputs, env),
+            ...(0,reporting_inputs/* readReportingInputs */.yu)(inputs),
+            ...(0,connection_inputs/* readConnectionInputs */.qY)(inputs, env),
             label: inputs.optional('label', LABEL) ?? 'manual',
             content: inputs.oneOf('content', ['all', 'schema', 'data'], 'all'),
             tables: inputs.list('tables'),
@@ -39395,11 +39422,11 @@ function readDumpInputs(source, cores, env) {
             maxPause: inputs.duration('max-pause', '10m', { zero: true }),
             lockWaitTimeout: inputs.duration('lock-wait-timeout', '1m'),
             recipients: readRecipients(inputs),
-            ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_1__/* .readSigningInputs */ .lC)(inputs),
-            ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_1__/* .readTargetInputs */ .bH)(inputs),
+            ...(0,common_inputs/* readSigningInputs */.lC)(inputs),
+            ...(0,common_inputs/* readTargetInputs */.bH)(inputs),
             retention: inputs.oneOf('retention', ['after-dump', 'plan', 'off'], 'after-dump'),
-            policy: readPolicy(inputs),
-            ...readKeeping(inputs),
+            ...readKeepingInputs(inputs),
+            ...readStoring(inputs),
         };
         if (values.storage.startsWith('file:')) {
             const accepted = 'nothing, or a storage of the form s3://bucket';
@@ -39422,20 +39449,10 @@ function readRecipients(inputs) {
         inputs.reject('recipients', 'holds something that is not an age public key', accepted);
     }
     else if (recipients.length > 0)
-        inputs.examine(() => (0,_streams_age_js__WEBPACK_IMPORTED_MODULE_0__/* .parseRecipients */ .q)(recipients.join('\n')), accepted);
+        inputs.examine(() => (0,age/* parseRecipients */.q)(recipients.join('\n')), accepted);
     return [...new Set(recipients)];
 }
-/** A count of 0 keeps none of that kind; something is always kept, and the set that a run writes is never too many. */
-function readPolicy(inputs) {
-    return {
-        keepLast: inputs.integer('keep-last', 1, MOST_KEPT) ?? 3,
-        keepDaily: inputs.integer('keep-daily', 0, MOST_KEPT) ?? 30,
-        keepWeekly: inputs.integer('keep-weekly', 0, MOST_KEPT) ?? 0,
-        keepMonthly: inputs.integer('keep-monthly', 0, MOST_KEPT) ?? 0,
-        keepPartial: inputs.integer('keep-partial', 1, MOST_KEPT) ?? 10,
-    };
-}
-function readKeeping(inputs) {
+function readStoring(inputs) {
     const lockDays = inputs.integer('lock-days', 1, 36_500);
     const storageClass = inputs.optional('storage-class', STORAGE_CLASS);
     return { ...(lockDays !== undefined && { lockDays }), ...(storageClass !== undefined && { storageClass }) };
@@ -39453,19 +39470,21 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8161);
 /* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_1___default = /*#__PURE__*/__nccwpck_require__.n(node_os__WEBPACK_IMPORTED_MODULE_1__);
 /* harmony import */ var _backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9156);
-/* harmony import */ var _backup_set_signature_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(425);
-/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4758);
-/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
-/* harmony import */ var _base_version_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(2301);
-/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3817);
-/* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(2381);
-/* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(1456);
-/* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(3266);
-/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(9041);
-/* harmony import */ var _dump_inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(3667);
-/* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(6490);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(5857);
-/* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(3711);
+/* harmony import */ var _backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5740);
+/* harmony import */ var _backup_set_signature_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(425);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4758);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(8937);
+/* harmony import */ var _base_version_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(2301);
+/* harmony import */ var _dump_dump_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(7572);
+/* harmony import */ var _dump_preflight_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2381);
+/* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(1456);
+/* harmony import */ var _postgres_tools_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(3266);
+/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9041);
+/* harmony import */ var _dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8154);
+/* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4913);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5857);
+/* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3711);
+
 
 
 
@@ -39484,7 +39503,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 
 function emptyReport(runner) {
     return {
-        ...(0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .startReport */ .Fg)(runner),
+        ...(0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .startReport */ .Fg)(runner),
         kind: 'dump',
         label: '',
         content: 'all',
@@ -39496,55 +39515,71 @@ function emptyReport(runner) {
     };
 }
 async function dump(runner, report) {
-    const inputs = await (0,_dump_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readDumpInputs */ .K)(runner, (0,node_os__WEBPACK_IMPORTED_MODULE_1__.availableParallelism)(), process.env);
+    const inputs = await (0,_dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .readDumpInputs */ .K)(runner, (0,node_os__WEBPACK_IMPORTED_MODULE_1__.availableParallelism)(), process.env);
     announce(report, inputs);
-    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .openStorageOf */ .fU)(runner, inputs, report);
+    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .openStorageOf */ .fU)(runner, inputs, report);
     let database;
     try {
-        const { settings, secrets } = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__/* .readSettings */ .sb)(runner, inputs);
+        const { settings, secrets } = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .readSettings */ .sb)(runner, inputs);
         // Known from here on, whether the server answers or not: an alert is about a database.
         database = databaseName(inputs, settings);
         report.database = database;
-        const stage = (0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .stageRunner */ .$U)(runner, report.stages, _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m);
-        const source = await stage('connect', 'Connect', () => (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__/* .connect */ .Ng)(runner, settings));
+        const stage = (0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .stageRunner */ .$U)(runner, report.stages, _base_ports_js__WEBPACK_IMPORTED_MODULE_6__/* .systemClock */ .m);
+        const source = await stage('connect', 'Connect', () => (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_11__/* .connect */ .Ng)(runner, settings));
         try {
             report.server = { version: source.serverVersionText, host: source.label.replace(/^.*@/, '') };
             const { log, signal, temp } = runner;
             const tools = await stage('tools', 'Client tools', () => clientTools(runner, source));
             report.tools = { version: tools.version, origin: tools.bin };
-            const common = { storage, source, tools, temp, database, secrets, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m, log, signal };
-            const options = { ...common, lifeboatVersion: _base_version_js__WEBPACK_IMPORTED_MODULE_15__/* .VERSION */ .x, stage, ...optionsOf(inputs) };
-            describe(report, await (0,_dump_dump_js__WEBPACK_IMPORTED_MODULE_6__/* .dumpDatabase */ .m)(options));
-            await (0,_retain_js__WEBPACK_IMPORTED_MODULE_12__/* .retain */ .a)(runner, storage, report, inputs, stage);
+            const common = { storage, source, tools, temp, database, secrets, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_6__/* .systemClock */ .m, log, signal };
+            const options = { ...common, lifeboatVersion: _base_version_js__WEBPACK_IMPORTED_MODULE_16__/* .VERSION */ .x, stage, ...optionsOf(inputs) };
+            describe(report, await (0,_dump_dump_js__WEBPACK_IMPORTED_MODULE_7__/* .dumpDatabase */ .m)(options));
+            await retainAfterDump(runner, storage, report, inputs, stage);
         }
         finally {
             await source.close();
         }
     }
     catch (error) {
-        if (error instanceof _dump_preflight_js__WEBPACK_IMPORTED_MODULE_7__/* .PreflightError */ .w)
+        if (error instanceof _dump_preflight_js__WEBPACK_IMPORTED_MODULE_8__/* .PreflightError */ .w)
             report.findings.push(...error.findings);
         throw error;
     }
     finally {
-        await (0,_standing_js__WEBPACK_IMPORTED_MODULE_14__/* .tellStanding */ .a)(runner, report, inputs, async () => database === undefined ? undefined : catalogOf(storage, database, inputs));
+        await (0,_standing_js__WEBPACK_IMPORTED_MODULE_15__/* .tellStanding */ .a)(runner, report, inputs, async () => database === undefined ? undefined : catalogOf(storage, database, inputs));
         storage.close();
     }
 }
 /** What the set will be like, if there will be one. */
 function announce(report, inputs) {
     Object.assign(report, { label: inputs.label, content: inputs.content, encryptedTo: inputs.recipients.length });
-    const kind = (0,_dump_dump_js__WEBPACK_IMPORTED_MODULE_6__/* .setContent */ .I)(inputs);
+    const kind = (0,_dump_dump_js__WEBPACK_IMPORTED_MODULE_7__/* .setContent */ .I)(inputs);
     if (kind !== 'whole')
         report.partial = PARTIAL[kind];
 }
 /** Whoever signs counts only evidence that is signed alike, as everybody will who is given the public half. */
-function catalogOf(storage, database, { signingKey }) {
-    return (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__/* .readCatalog */ .uM)(storage, database, signingKey === undefined ? [] : [(0,_backup_set_signature_js__WEBPACK_IMPORTED_MODULE_3__/* .publicKeyOf */ .kc)(signingKey)]);
+function catalogOf(storage, database, inputs) {
+    return (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__/* .readCatalog */ .uM)(storage, database, verifyKeysOf(inputs));
+}
+function verifyKeysOf({ signingKey }) {
+    return signingKey === undefined ? [] : [(0,_backup_set_signature_js__WEBPACK_IMPORTED_MODULE_4__/* .publicKeyOf */ .kc)(signingKey)];
+}
+/** Now that the new set exists: whatever comes of it, the dump has passed. */
+async function retainAfterDump(runner, storage, report, inputs, stage) {
+    const { retention: mode, policy, lockDays } = inputs;
+    if (mode === 'off')
+        return;
+    const written = report.backupId === undefined ? {} : { written: report.backupId };
+    const retaining = { mode, policy, verifyKeys: verifyKeysOf(inputs), ...written };
+    await stage('retention', 'Retention', (meter) => (0,_retain_js__WEBPACK_IMPORTED_MODULE_13__/* .retain */ .a)(runner, storage, report, retaining, meter));
+    // Once locks keep something, that is told with the facts.
+    const isRetaining = report.retention?.sets.some(({ outcome }) => outcome === 'retained');
+    if (!isRetaining)
+        report.findings.push(...(0,_backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__/* .lockFindings */ .wZ)(policy, lockDays));
 }
 function clientTools({ log, signal, context }, { serverMajor: major }) {
     const packageCache = !context.isPullRequest;
-    return (0,_postgres_tools_js__WEBPACK_IMPORTED_MODULE_9__/* .findTools */ .f)({ major, need: 'client', env: process.env, log, signal, install: true, packageCache });
+    return (0,_postgres_tools_js__WEBPACK_IMPORTED_MODULE_10__/* .findTools */ .f)({ major, need: 'client', env: process.env, log, signal, install: true, packageCache });
 }
 /** What the user calls the database; by default the name that the server knows it by. */
 function databaseName(inputs, settings) {
@@ -39553,7 +39588,7 @@ function databaseName(inputs, settings) {
         return name;
     const problem = 'is missing, and the name that the server knows the database by cannot be the name of a folder';
     const accepted = 'letters, digits and . _ - (at most 100, the first no . or -), such as shop-production';
-    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_4__/* .InputError */ .dz([{ input: 'database', problem, accepted }]);
+    throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_5__/* .InputError */ .dz([{ input: 'database', problem, accepted }]);
 }
 function optionsOf(inputs) {
     const { label, jobs, compressionLevel, recipients, signingKey, lockDays, storageClass } = inputs;
@@ -39598,8 +39633,8 @@ function describe(report, result) {
         .sort((a, b) => b.plainBytes - a.plainBytes)
         .slice(0, 10);
 }
-await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_8__/* .runMain */ .V)('action-dump', {
-    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_13__/* .reporting */ .vR)(runner, emptyReport(runner), (report) => dump(runner, report)),
+await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_9__/* .runMain */ .V)('action-dump', {
+    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .reporting */ .vR)(runner, emptyReport(runner), (report) => dump(runner, report)),
     post: (runner) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(runner.temp, { recursive: true, force: true }),
 });
 
@@ -39860,7 +39895,7 @@ function readHeartbeatUrl(inputs) {
 
 /***/ }),
 
-/***/ 6490:
+/***/ 4913:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -39873,206 +39908,12 @@ __nccwpck_require__.d(__webpack_exports__, {
 var evidence_history = __nccwpck_require__(67);
 // EXTERNAL MODULE: ./src/backup-set/find.ts + 1 modules
 var find = __nccwpck_require__(9156);
-// EXTERNAL MODULE: ./src/base/units.ts
-var units = __nccwpck_require__(9182);
-;// CONCATENATED MODULE: ./src/backup-set/retention.ts
-
-/** A set from further ahead than clocks differ. */
-const FUTURE_SECONDS = 300;
-/**
- * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.
- *
- * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
- *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
- * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
- *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
- * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
- *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
- *   that a newer proven set takes over from an older one.
- */
-function planRetention(sets, policy, { now, written }) {
-    const sorted = [...sets].sort(byAge);
-    const latest = now.getTime() + FUTURE_SECONDS * 1_000;
-    const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest);
-    const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
-    const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
-    const keptDays = new Set(present
-        .filter((set) => isWhole(set) && (reasons.has(set.id) || ifHealthy.has(set.id)))
-        .map(({ takenAt }) => dayOf(takenAt)));
-    return sorted.map((set) => {
-        const kept = [
-            ...(reasons.get(set.id) ?? []),
-            ...(set.id === written ? ['written by this run'] : []),
-            ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
-        ];
-        if (kept.length > 0)
-            return { set, fate: 'keep', reasons: kept };
-        const [still] = ifHealthy.get(set.id) ?? [];
-        if (still !== undefined)
-            return { set, fate: 'keep', reasons: [`damaged, and kept as if it were not: ${still}`] };
-        const why = deletionReason(set, policy, keptDays);
-        if (set.lockUntil === undefined || set.lockUntil <= now)
-            return { set, fate: 'delete', reasons: [why] };
-        return { set, fate: 'retained', reasons: [`locked until ${(0,units/* formatInstant */.r4)(set.lockUntil)}`, why] };
-    });
-}
-/** Orders sets: the newest first; of one second, by the rest of the id. */
-function byAge(a, b) {
-    return b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1);
-}
-/** Why each set stays, by its id; what is not in the map may go. The sets are the newest first, and all of them count. */
-function keepingReasons(sets, policy) {
-    const reasons = new Map();
-    const keep = (set, reason) => {
-        if (set)
-            reasons.set(set.id, [...(reasons.get(set.id) ?? []), reason]);
-    };
-    const whole = sets.filter(isWhole);
-    keep(whole.find(isProven), 'the newest proven backup');
-    for (const set of whole.slice(0, policy.keepLast))
-        keep(set, `newest ${policy.keepLast}`);
-    for (const { name, count, periodOf } of periodsOf(policy)) {
-        const periods = Map.groupBy(whole, ({ takenAt }) => periodOf(takenAt));
-        for (const [period, members] of [...periods].slice(0, count)) {
-            const proven = members.find(isProven);
-            keep(members[0], `${name} of ${period}`);
-            if (proven !== members[0])
-                keep(proven, `${name} of ${period}, proven`);
-        }
-    }
-    for (const set of sets.filter((one) => !isWhole(one)).slice(0, policy.keepPartial)) {
-        keep(set, `newest ${policy.keepPartial} partial`);
-    }
-    return reasons;
-}
-function isWhole({ content }) {
-    return content === 'whole';
-}
-function isProven({ state }) {
-    return state === 'proven';
-}
-function periodsOf({ keepDaily, keepWeekly, keepMonthly }) {
-    return [
-        { name: 'daily', count: keepDaily, periodOf: dayOf },
-        { name: 'weekly', count: keepWeekly, periodOf: weekOf },
-        { name: 'monthly', count: keepMonthly, periodOf: (date) => dayOf(date).slice(0, 7) },
-    ];
-}
-function deletionReason(set, policy, keptDays) {
-    const damaged = set.state === 'damaged' ? 'damaged; ' : '';
-    if (!isWhole(set))
-        return `${damaged}older than the newest ${policy.keepPartial} partial`;
-    const day = dayOf(set.takenAt);
-    if (keptDays.has(day))
-        return `${damaged}another of ${day} is kept`;
-    const limits = periodsOf(policy).filter(({ count }) => count > 0);
-    const reach = [`keep-last ${policy.keepLast}`, ...limits.map(({ name, count }) => `keep-${name} ${count}`)];
-    return `${damaged}older than ${reach.join(', ')} reach`;
-}
-/** `2026-11-22`, in UTC. */
-function dayOf(date) {
-    return date.toISOString().slice(0, 10);
-}
-/** `2026-W47`: the week of ISO 8601 begins on Monday and belongs to the year of its Thursday. */
-function weekOf(date) {
-    const day = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
-    const thursday = new Date(day + (4 - (date.getUTCDay() || 7)) * 86_400_000);
-    const days = Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000);
-    return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`;
-}
-
-;// CONCATENATED MODULE: ./src/backup-set/retention-findings.ts
-
-
-/** When a restore test is overdue: as long as `max-restore-test-age` of action-verify waits by default. */
-const PROOF_DUE_SECONDS = 35 * 86_400;
-/** Credentials that can only write are a good idea: they cannot look, and need not. */
-function couldNotRead({ message, remedy }) {
-    return {
-        severity: 'note',
-        message: `Retention could not look at the backups, so none was deleted: ${message}`,
-        remedy: `Set \`retention: off\` if these credentials shall not delete. Else: ${remedy}`,
-    };
-}
-/** What should have gone and is still there. */
-function deletionFindings(sets, deletions) {
-    const findings = [];
-    const failed = deletions.filter(({ outcome }) => outcome === 'failed');
-    const [first] = failed;
-    if (first !== undefined) {
-        const remedy = first.remedy ?? 'Allow what the message names on the storage.';
-        findings.push({
-            severity: 'warning',
-            message: `${backups(failed.length)} that should go could not be deleted: ${first.reason}`,
-            remedy: `${remedy} If these credentials shall not delete, set \`retention: off\`: storage then grows.`,
-        });
-    }
-    const [partly, ...others] = deletions.filter(({ outcome, reason }) => outcome === 'deleted' && reason !== undefined);
-    if (partly !== undefined) {
-        findings.push({
-            severity: 'warning',
-            message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
-            remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
-        });
-    }
-    const retained = sets.filter(({ outcome }) => outcome === 'retained');
-    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
-    if (retained.length > 0) {
-        findings.push({
-            severity: 'note',
-            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
-            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first dump after that.',
-        });
-    }
-    return findings;
-}
-/** What is neither counted nor deleted. */
-function foreignFindings(foreign) {
-    if (foreign.length === 0)
-        return [];
-    const reasons = [...Map.groupBy(foreign, ({ reason }) => reason)].map(([reason, { length }]) => `${length} ${reason}`);
-    return [
-        {
-            severity: 'note',
-            message: `Retention left ${backups(foreign.length)} alone, neither counted nor deleted: ${reasons.join(', ')}`,
-            remedy: 'Delete by hand what is no longer needed: below heads/ first, then below sets/ and evidence/.',
-        },
-    ];
-}
-/** The newest proven set is kept, however old; somebody has to hear that it grows old. */
-function proofFindings(sets, now) {
-    const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(byAge);
-    const proven = whole.find(({ state }) => state === 'proven');
-    const since = proven ?? whole.at(-1);
-    const seconds = since === undefined ? 0 : (now.getTime() - since.takenAt.getTime()) / 1_000;
-    if (seconds <= PROOF_DUE_SECONDS)
-        return [];
-    const age = (0,units/* formatDuration */.a3)(seconds);
-    const message = proven
-        ? `The newest proven backup, ${proven.id}, is ${age} old; retention keeps it, and nothing newer is proven`
-        : `No whole backup is proven by a restore test, and the oldest is ${age} old`;
-    return [{ severity: 'warning', message, remedy: 'Run action-restore-test now, and see why it does not pass.' }];
-}
-/** Where locks outlast what the policy keeps, with a whole dump a day. */
-function lockFindings({ keepLast, keepDaily, keepWeekly, keepMonthly }, lockDays) {
-    const days = Math.max(keepLast, keepDaily, keepWeekly * 7, keepMonthly * 31);
-    if (lockDays === undefined || lockDays <= days)
-        return [];
-    const finding = {
-        severity: 'note',
-        message: `Backups are locked for ${lockDays} days, longer than retention keeps them (about ${days} days, with one a day)`,
-        remedy: 'Nothing, if that is meant: they stay until they are unlocked. Else lower `lock-days`.',
-    };
-    return [finding];
-}
-function backups(count) {
-    return count === 1 ? '1 backup' : `${count} backups`;
-}
-
 // EXTERNAL MODULE: ./src/base/concurrently.ts
 var concurrently = __nccwpck_require__(1651);
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: ./src/base/units.ts
+var units = __nccwpck_require__(9182);
 // EXTERNAL MODULE: ./src/backup-set/delete-set.ts
 var delete_set = __nccwpck_require__(7345);
 // EXTERNAL MODULE: ./src/backup-set/damage.ts
@@ -40136,6 +39977,10 @@ function reasonOf(error) {
     }
 }
 
+// EXTERNAL MODULE: ./src/backup-set/retention.ts
+var retention = __nccwpck_require__(4809);
+// EXTERNAL MODULE: ./src/backup-set/retention-findings.ts
+var retention_findings = __nccwpck_require__(5740);
 ;// CONCATENATED MODULE: ./src/backup-set/retire.ts
 
 
@@ -40147,7 +39992,7 @@ function reasonOf(error) {
 /** So many sets are deleted at the same time. */
 const CONCURRENT_SETS = 4;
 /**
- * Retention after a dump: reads the sets, plans, deletes what may go, and tells of each set what became of it. What
+ * Retention: reads the sets, plans, deletes what may go, and tells of each set what became of it. What
  * cannot be read or deleted is a finding and ends no run; only the signal's reason is thrown. Two runs at once do no
  * harm: each deletes only what it would delete alone.
  */
@@ -40155,22 +40000,23 @@ async function retireSets(options) {
     const read = await tried(() => readAll(options));
     options.signal.throwIfAborted();
     if (read instanceof errors/* LifeboatError */.H3)
-        return { sets: [], freedBytes: 0, findings: [couldNotRead(read)] };
+        return { sets: [], freedBytes: 0, findings: [(0,retention_findings/* couldNotRead */.vK)(read)] };
     const { considered, foreign, isHistory } = read;
+    const { written } = options;
     const now = options.clock.now();
-    const decisions = planRetention(considered, options.policy, { now, written: options.written });
+    const decisions = (0,retention/* planRetention */.S)(considered, options.policy, { now, ...(written !== undefined && { written }) });
     const doomed = decisions.filter(({ fate }) => fate === 'delete');
     announce(options, decisions.length, doomed);
     const deletions = await deleteAll(options, doomed, isHistory);
-    const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.mode));
+    const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.isPlan));
     const strangers = foreign.map(leftAlone);
     return {
-        sets: [...retired, ...strangers].sort(byAge),
+        sets: [...retired, ...strangers].sort(retention/* byAge */.j),
         freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
         findings: [
-            ...deletionFindings(retired, [...deletions.values()]),
-            ...foreignFindings(foreign),
-            ...proofFindings(considered, now),
+            ...(0,retention_findings/* deletionFindings */.nZ)(retired, [...deletions.values()]),
+            ...(0,retention_findings/* foreignFindings */.vD)(foreign),
+            ...(0,retention_findings/* proofFindings */.zC)(considered, now),
         ],
     };
 }
@@ -40178,14 +40024,13 @@ async function readAll({ storage, database, readSets, verifyKeys, signal }) {
     const { sets, statesOf, isHistory } = await readSets();
     return { isHistory, ...(await readRetainable(storage, database, sets, { verifyKeys, statesOf, signal })) };
 }
-function announce({ log, mode }, sets, doomed) {
+function announce({ log, isPlan }, sets, doomed) {
     const bytes = doomed.reduce((sum, { set }) => sum + set.bytes, 0);
-    const would = mode === 'plan' ? 'would keep' : 'keeping';
+    const would = isPlan ? 'would keep' : 'keeping';
     log.info(`${would} ${sets - doomed.length} of ${sets} sets; ${doomed.length} may go (${(0,units/* formatBytes */.z3)(bytes)})`);
 }
 /** Deletes the sets, or plans to, the oldest first. What keeps these credentials from one of them keeps them from the others. */
-async function deleteAll({ storage, database, mode, log, meter, signal }, doomed, isHistory) {
-    const isPlan = mode === 'plan';
+async function deleteAll({ storage, database, isPlan, log, meter, signal }, doomed, isHistory) {
     const deletions = new Map();
     let hasFailed = false;
     meter.expect(doomed.reduce((sum, { set }) => sum + set.bytes, 0), 'about');
@@ -40221,13 +40066,13 @@ async function tried(work) {
         throw error;
     }
 }
-function describe({ set, fate, reasons }, deletion, mode) {
+function describe({ set, fate, reasons }, deletion, isPlan) {
     const { id, takenAt, state, content, bytes } = set;
     const facts = { id, takenAt, state, content, bytes };
     if (deletion === undefined)
         return { ...facts, outcome: fate === 'retained' ? 'retained' : 'kept', reasons };
     const outcomes = {
-        deleted: mode === 'plan' ? 'would be deleted' : 'deleted',
+        deleted: isPlan ? 'would be deleted' : 'deleted',
         retained: 'retained',
         failed: 'not deleted',
     };
@@ -40238,8 +40083,6 @@ function leftAlone({ set: { id, takenAt }, state, reason }) {
     return { id, takenAt, state, bytes: 0, outcome: 'left alone', reasons: [reason] };
 }
 
-// EXTERNAL MODULE: ./src/backup-set/signature.ts
-var signature = __nccwpck_require__(425);
 // EXTERNAL MODULE: ./src/base/ports.ts
 var ports = __nccwpck_require__(8937);
 ;// CONCATENATED MODULE: ./src/actions/retain.ts
@@ -40247,33 +40090,25 @@ var ports = __nccwpck_require__(8937);
 
 
 
-
-
-/** Retention, now that the new set exists: whatever comes of it, the dump has passed. */
-async function retain(runner, storage, report, { retention: mode, policy, signingKey, lockDays }, stage) {
-    if (mode === 'off')
-        return;
-    const { database, backupId: written = '' } = report;
+/** Retention, as the report then tells. It finds things, and ends no run: only the signal's reason is thrown. */
+async function retain(runner, storage, report, { mode, policy, verifyKeys, written }, meter) {
+    const { database } = report;
     const { log, signal } = runner;
-    const verifyKeys = signingKey === undefined ? [] : [(0,signature/* publicKeyOf */.kc)(signingKey)];
-    const { sets, freedBytes, findings } = await stage('retention', 'Retention', (meter) => retireSets({
+    const { sets, freedBytes, findings } = await retireSets({
         storage,
         database,
-        mode,
+        isPlan: mode === 'plan',
         policy,
         readSets: () => readSets(storage, database, verifyKeys),
-        written,
+        ...(written !== undefined && { written }),
         verifyKeys,
         clock: ports/* systemClock */.m,
         log,
         meter,
         signal,
-    }));
+    });
     report.retention = { mode, policy, sets: sets.map(rowOf), freedBytes };
     report.findings.push(...findings);
-    // Once locks keep something, that is told with the facts.
-    if (!sets.some(({ outcome }) => outcome === 'retained'))
-        report.findings.push(...lockFindings(policy, lockDays));
 }
 async function readSets(storage, database, verifyKeys) {
     const { sets, evidence } = await (0,find/* readCatalog */.uM)(storage, database, verifyKeys);
@@ -41144,13 +40979,19 @@ function countTables(tables) {
 
 
 
+
 /** What a verification's report says. */
 function verifyPage(report) {
     return {
         ...basePage(report),
         headline: verify_page_headline(report),
-        facts: [...whereFacts(report), ...runFacts(report), ...(report.set ? setFacts(report.set) : [])],
-        grids: detailGrids(report.checks),
+        facts: [
+            ...whereFacts(report),
+            ...runFacts(report),
+            ...(report.set ? setFacts(report.set) : []),
+            ...retentionFacts(report),
+        ],
+        grids: [...detailGrids(report.checks), ...retentionGrid(report)],
     };
 }
 function verify_page_headline(report) {
@@ -44249,6 +44090,233 @@ async function readContents(set, identities, signal) {
 
 /***/ }),
 
+/***/ 5740:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   nZ: () => (/* binding */ deletionFindings),
+/* harmony export */   vD: () => (/* binding */ foreignFindings),
+/* harmony export */   vK: () => (/* binding */ couldNotRead),
+/* harmony export */   wZ: () => (/* binding */ lockFindings),
+/* harmony export */   zC: () => (/* binding */ proofFindings)
+/* harmony export */ });
+/* unused harmony export withheldFinding */
+/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
+/* harmony import */ var _retention_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4809);
+
+
+/** When a restore test is overdue: as long as `max-restore-test-age` of action-verify waits by default. */
+const PROOF_DUE_SECONDS = 35 * 86_400;
+/** Credentials that can only write are a good idea: they cannot look, and need not. */
+function couldNotRead({ message, remedy }) {
+    return {
+        severity: 'note',
+        message: `Retention could not look at the backups, so none was deleted: ${message}`,
+        remedy: `Set \`retention: off\` if these credentials shall not delete. Else: ${remedy}`,
+    };
+}
+/** Where the newest set is not known to be good, the older ones are what there is. */
+function withheldFinding(titles) {
+    return {
+        severity: 'note',
+        message: `Retention deleted nothing, since the newest backup is not known to be good: ${titles.join(', ')}`,
+        remedy: 'See to that; the next run whose checks of the backup pass deletes what may go.',
+    };
+}
+/** What should have gone and is still there. */
+function deletionFindings(sets, deletions) {
+    const findings = [];
+    const failed = deletions.filter(({ outcome }) => outcome === 'failed');
+    const [first] = failed;
+    if (first !== undefined) {
+        const remedy = first.remedy ?? 'Allow what the message names on the storage.';
+        findings.push({
+            severity: 'warning',
+            message: `${backups(failed.length)} that should go could not be deleted: ${first.reason}`,
+            remedy: `${remedy} If these credentials shall not delete, set \`retention: off\`: storage then grows.`,
+        });
+    }
+    const [partly, ...others] = deletions.filter(({ outcome, reason }) => outcome === 'deleted' && reason !== undefined);
+    if (partly !== undefined) {
+        findings.push({
+            severity: 'warning',
+            message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
+            remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
+        });
+    }
+    const retained = sets.filter(({ outcome }) => outcome === 'retained');
+    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
+    if (retained.length > 0) {
+        findings.push({
+            severity: 'note',
+            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
+            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+        });
+    }
+    return findings;
+}
+/** What is neither counted nor deleted. */
+function foreignFindings(foreign) {
+    if (foreign.length === 0)
+        return [];
+    const reasons = [...Map.groupBy(foreign, ({ reason }) => reason)].map(([reason, { length }]) => `${length} ${reason}`);
+    return [
+        {
+            severity: 'note',
+            message: `Retention left ${backups(foreign.length)} alone, neither counted nor deleted: ${reasons.join(', ')}`,
+            remedy: 'Delete by hand what is no longer needed: below heads/ first, then below sets/ and evidence/.',
+        },
+    ];
+}
+/** The newest proven set is kept, however old; somebody has to hear that it grows old. */
+function proofFindings(sets, now) {
+    const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(_retention_js__WEBPACK_IMPORTED_MODULE_1__/* .byAge */ .j);
+    const proven = whole.find(({ state }) => state === 'proven');
+    const since = proven ?? whole.at(-1);
+    const seconds = since === undefined ? 0 : (now.getTime() - since.takenAt.getTime()) / 1_000;
+    if (seconds <= PROOF_DUE_SECONDS)
+        return [];
+    const age = (0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatDuration */ .a3)(seconds);
+    const message = proven
+        ? `The newest proven backup, ${proven.id}, is ${age} old; retention keeps it, and nothing newer is proven`
+        : `No whole backup is proven by a restore test, and the oldest is ${age} old`;
+    return [{ severity: 'warning', message, remedy: 'Run action-restore-test now, and see why it does not pass.' }];
+}
+/** Where locks outlast what the policy keeps, with a whole dump a day. */
+function lockFindings({ keepLast, keepDaily, keepWeekly, keepMonthly }, lockDays) {
+    const days = Math.max(keepLast, keepDaily, keepWeekly * 7, keepMonthly * 31);
+    if (lockDays === undefined || lockDays <= days)
+        return [];
+    const finding = {
+        severity: 'note',
+        message: `Backups are locked for ${lockDays} days, longer than retention keeps them (about ${days} days, with one a day)`,
+        remedy: 'Nothing, if that is meant: they stay until they are unlocked. Else lower `lock-days`.',
+    };
+    return [finding];
+}
+function backups(count) {
+    return count === 1 ? '1 backup' : `${count} backups`;
+}
+
+
+/***/ }),
+
+/***/ 4809:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   S: () => (/* binding */ planRetention),
+/* harmony export */   j: () => (/* binding */ byAge)
+/* harmony export */ });
+/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
+
+/** A set from further ahead than clocks differ. */
+const FUTURE_SECONDS = 300;
+/**
+ * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.
+ *
+ * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
+ *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
+ * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
+ *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
+ * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
+ *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
+ *   that a newer proven set takes over from an older one.
+ */
+function planRetention(sets, policy, { now, written }) {
+    const sorted = [...sets].sort(byAge);
+    const latest = now.getTime() + FUTURE_SECONDS * 1_000;
+    const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest);
+    const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
+    const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
+    const keptDays = new Set(present
+        .filter((set) => isWhole(set) && (reasons.has(set.id) || ifHealthy.has(set.id)))
+        .map(({ takenAt }) => dayOf(takenAt)));
+    return sorted.map((set) => {
+        const kept = [
+            ...(reasons.get(set.id) ?? []),
+            ...(set.id === written ? ['written by this run'] : []),
+            ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
+        ];
+        if (kept.length > 0)
+            return { set, fate: 'keep', reasons: kept };
+        const [still] = ifHealthy.get(set.id) ?? [];
+        if (still !== undefined)
+            return { set, fate: 'keep', reasons: [`damaged, and kept as if it were not: ${still}`] };
+        const why = deletionReason(set, policy, keptDays);
+        if (set.lockUntil === undefined || set.lockUntil <= now)
+            return { set, fate: 'delete', reasons: [why] };
+        return { set, fate: 'retained', reasons: [`locked until ${(0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatInstant */ .r4)(set.lockUntil)}`, why] };
+    });
+}
+/** Orders sets: the newest first; of one second, by the rest of the id. */
+function byAge(a, b) {
+    return b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1);
+}
+/** Why each set stays, by its id; what is not in the map may go. The sets are the newest first, and all of them count. */
+function keepingReasons(sets, policy) {
+    const reasons = new Map();
+    const keep = (set, reason) => {
+        if (set)
+            reasons.set(set.id, [...(reasons.get(set.id) ?? []), reason]);
+    };
+    const whole = sets.filter(isWhole);
+    keep(whole.find(isProven), 'the newest proven backup');
+    for (const set of whole.slice(0, policy.keepLast))
+        keep(set, `newest ${policy.keepLast}`);
+    for (const { name, count, periodOf } of periodsOf(policy)) {
+        const periods = Map.groupBy(whole, ({ takenAt }) => periodOf(takenAt));
+        for (const [period, members] of [...periods].slice(0, count)) {
+            const proven = members.find(isProven);
+            keep(members[0], `${name} of ${period}`);
+            if (proven !== members[0])
+                keep(proven, `${name} of ${period}, proven`);
+        }
+    }
+    for (const set of sets.filter((one) => !isWhole(one)).slice(0, policy.keepPartial)) {
+        keep(set, `newest ${policy.keepPartial} partial`);
+    }
+    return reasons;
+}
+function isWhole({ content }) {
+    return content === 'whole';
+}
+function isProven({ state }) {
+    return state === 'proven';
+}
+function periodsOf({ keepDaily, keepWeekly, keepMonthly }) {
+    return [
+        { name: 'daily', count: keepDaily, periodOf: dayOf },
+        { name: 'weekly', count: keepWeekly, periodOf: weekOf },
+        { name: 'monthly', count: keepMonthly, periodOf: (date) => dayOf(date).slice(0, 7) },
+    ];
+}
+function deletionReason(set, policy, keptDays) {
+    const damaged = set.state === 'damaged' ? 'damaged; ' : '';
+    if (!isWhole(set))
+        return `${damaged}older than the newest ${policy.keepPartial} partial`;
+    const day = dayOf(set.takenAt);
+    if (keptDays.has(day))
+        return `${damaged}another of ${day} is kept`;
+    const limits = periodsOf(policy).filter(({ count }) => count > 0);
+    const reach = [`keep-last ${policy.keepLast}`, ...limits.map(({ name, count }) => `keep-${name} ${count}`)];
+    return `${damaged}older than ${reach.join(', ')} reach`;
+}
+/** `2026-11-22`, in UTC. */
+function dayOf(date) {
+    return date.toISOString().slice(0, 10);
+}
+/** `2026-W47`: the week of ISO 8601 begins on Monday and belongs to the year of its Thursday. */
+function weekOf(date) {
+    const day = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
+    const thursday = new Date(day + (4 - (date.getUTCDay() || 7)) * 86_400_000);
+    const days = Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000);
+    return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`;
+}
+
+
+/***/ }),
+
 /***/ 425:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -44759,7 +44827,7 @@ const VERSION = '0.1.0';
 
 /***/ }),
 
-/***/ 3817:
+/***/ 7572:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -44775,6 +44843,121 @@ var external_node_path_ = __nccwpck_require__(6760);
 var backup_set_history = __nccwpck_require__(8491);
 // EXTERNAL MODULE: ./src/backup-set/layout.ts
 var layout = __nccwpck_require__(1197);
+// EXTERNAL MODULE: ./src/base/errors.ts
+var errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: ./src/backup-set/delete-set.ts
+var delete_set = __nccwpck_require__(7345);
+// EXTERNAL MODULE: ./src/backup-set/evidence.ts
+var evidence = __nccwpck_require__(202);
+// EXTERNAL MODULE: ./src/backup-set/evidence-history.ts
+var evidence_history = __nccwpck_require__(67);
+;// CONCATENATED MODULE: ./src/backup-set/sweep.ts
+
+
+
+
+
+const LEFT_OVER_AFTER_SECONDS = 7 * 86_400;
+/**
+ * Removes for good what is older than 7 days and belongs to no set: parts of dumps that never got their head, what an
+ * interrupted deletion left of a set, evidence of sets that are gone (but for history), open multipart uploads. It runs
+ * after the new set exists; that it may not delete (keys that can only write are a good idea) is a note.
+ *
+ * A set whose head lies hidden behind a delete marker is no left-over: somebody has hidden it, perhaps by mistake or in
+ * an attack, and its versions are what it can be brought back from.
+ */
+async function sweepLeftOvers(storage, database, clock, log) {
+    const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000);
+    try {
+        // The folders first: what is published in between is then among the heads.
+        const sets = await storage.folders(layout/* layout */.Zp.sets(database));
+        const heads = await listHeads(storage, database);
+        const isLeftOver = async (id) => {
+            const set = (0,layout/* parseSetId */.h_)(id);
+            if (set === undefined || set.takenAt >= before || heads.some((head) => head.id === id))
+                return false;
+            return !(await hasHead(storage, layout/* layout */.Zp.head(database, id)));
+        };
+        let objects = 0;
+        for (const id of sets) {
+            if (await isLeftOver(id))
+                objects += await sweepVersions(storage, layout/* layout */.Zp.set(database, id), log);
+        }
+        // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
+        const present = new Set([...sets, ...heads.map(({ id }) => id)]);
+        objects += await sweepEvidence({ storage, database, log, isLeftOver }, present);
+        const uploads = await storage.abortUploads(layout/* layout */.Zp.sets(database), before);
+        if (objects + uploads > 0)
+            log.info(`swept ${objects} objects and ${uploads} uploads that belong to no set`);
+        return hiddenFindings(database, heads.filter(({ isHidden }) => isHidden).map(({ id }) => id));
+    }
+    catch (error) {
+        const remedy = error instanceof errors/* LifeboatError */.H3 ? ` Else: ${error.remedy}` : '';
+        return [
+            {
+                severity: 'note',
+                message: `Left-overs of unfinished dumps were not swept: ${(0,errors/* messageOf */.bD)(error)}`,
+                remedy: `Nothing, if these credentials shall not delete; a lifecycle rule for incomplete uploads does the rest.${remedy}`,
+            },
+        ];
+    }
+}
+/** The sets that have a head, or had one that still has a version. */
+async function listHeads(storage, database) {
+    const heads = new Map();
+    for await (const version of storage.versions(layout/* layout */.Zp.heads(database))) {
+        const set = (0,layout/* parseHeadKey */.DZ)(version.key, database);
+        if (set)
+            heads.set(set.id, [...(heads.get(set.id) ?? []), version]);
+    }
+    return [...heads]
+        .filter(([, versions]) => versions.some(delete_set/* isData */.$V))
+        .map(([id, versions]) => ({ id, isHidden: !versions.some((version) => version.isLatest && (0,delete_set/* isData */.$V)(version)) }));
+}
+/** Asks for one head once more: a listing alone shall not decide about deletion. */
+async function hasHead(storage, key) {
+    if ((await storage.head(key)) !== undefined)
+        return true;
+    return (await (0,delete_set/* versionsBelow */.jR)(storage, key)).some((version) => version.key === key && (0,delete_set/* isData */.$V)(version));
+}
+/** Deletes the evidence of sets that are gone, but for what is history; how many objects. */
+async function sweepEvidence(sweep, present) {
+    const { storage, database, log, isLeftOver } = sweep;
+    const names = await (0,evidence/* listEvidence */.YD)(storage, database);
+    const isHistory = (0,evidence_history/* historyOf */.o)(names);
+    const ids = names.filter(({ id, key }) => !present.has(id) && !isHistory(key)).map(({ id }) => id);
+    let objects = 0;
+    for (const id of new Set(ids)) {
+        if (await isLeftOver(id))
+            objects += await sweepVersions(storage, layout/* layout */.Zp.evidence(database, id), log, isHistory);
+    }
+    return objects;
+}
+/** Deletes every version below the prefix; how many. All of a dump are locked alike: one tells of the others. */
+async function sweepVersions(storage, prefix, log, isKept = () => false) {
+    const versions = (await (0,delete_set/* versionsBelow */.jR)(storage, prefix)).filter(({ key }) => !isKept(key));
+    if (await (0,delete_set/* longestLock */.UK)(storage, versions.filter(delete_set/* isData */.$V).slice(0, 1))) {
+        log.debug(`sweep: ${prefix} is locked`);
+        return 0;
+    }
+    const { objects, problem } = await (0,delete_set/* deleteVersions */.$C)(storage, versions);
+    if (problem?.outcome === 'failed')
+        throw new Error(problem.reason);
+    return objects;
+}
+function hiddenFindings(database, ids) {
+    if (ids.length === 0)
+        return [];
+    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
+    return [
+        {
+            severity: 'note',
+            message: `The heads of ${ids.slice(0, 3).join(', ')}${more} are hidden behind delete markers: no reader sees these backups, and nothing deletes them`,
+            remedy: `If that was not meant, delete the markers in \`${layout/* layout */.Zp.heads(database)}\`, and find out who set them; else delete all versions of these sets by hand.`,
+        },
+    ];
+}
+
 ;// CONCATENATED MODULE: ./src/postgres/index-attachments.ts
 const INDEX_ATTACH = 'INDEX ATTACH';
 /**
@@ -44803,8 +44986,6 @@ var table_choice = __nccwpck_require__(7650);
 var external_node_crypto_ = __nccwpck_require__(7598);
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(3024);
-// EXTERNAL MODULE: ./src/base/errors.ts
-var errors = __nccwpck_require__(4758);
 ;// CONCATENATED MODULE: ./src/streams/fingerprint.ts
 
 
@@ -48641,119 +48822,6 @@ async function endClient(client, clock) {
     const late = clock.sleep(END_MS, over.signal).then(() => (0,attempt/* destroyClient */.N)(client), () => undefined);
     await Promise.race([client.end().catch(() => undefined), late]);
     over.abort();
-}
-
-// EXTERNAL MODULE: ./src/backup-set/delete-set.ts
-var delete_set = __nccwpck_require__(7345);
-// EXTERNAL MODULE: ./src/backup-set/evidence.ts
-var evidence = __nccwpck_require__(202);
-// EXTERNAL MODULE: ./src/backup-set/evidence-history.ts
-var evidence_history = __nccwpck_require__(67);
-;// CONCATENATED MODULE: ./src/dump/sweep.ts
-
-
-
-
-
-const LEFT_OVER_AFTER_SECONDS = 7 * 86_400;
-/**
- * Removes for good what is older than 7 days and belongs to no set: parts of dumps that never got their head, what an
- * interrupted deletion left of a set, evidence of sets that are gone (but for history), open multipart uploads. It runs
- * after the new set exists; that it may not delete (keys that can only write are a good idea) is a note.
- *
- * A set whose head lies hidden behind a delete marker is no left-over: somebody has hidden it, perhaps by mistake or in
- * an attack, and its versions are what it can be brought back from.
- */
-async function sweepLeftOvers(storage, database, clock, log) {
-    const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000);
-    try {
-        // The folders first: what is published in between is then among the heads.
-        const sets = await storage.folders(layout/* layout */.Zp.sets(database));
-        const heads = await listHeads(storage, database);
-        const isLeftOver = async (id) => {
-            const set = (0,layout/* parseSetId */.h_)(id);
-            if (set === undefined || set.takenAt >= before || heads.some((head) => head.id === id))
-                return false;
-            return !(await hasHead(storage, layout/* layout */.Zp.head(database, id)));
-        };
-        let objects = 0;
-        for (const id of sets) {
-            if (await isLeftOver(id))
-                objects += await sweepVersions(storage, layout/* layout */.Zp.set(database, id), log);
-        }
-        // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
-        const present = new Set([...sets, ...heads.map(({ id }) => id)]);
-        objects += await sweepEvidence({ storage, database, log, isLeftOver }, present);
-        const uploads = await storage.abortUploads(layout/* layout */.Zp.sets(database), before);
-        if (objects + uploads > 0)
-            log.info(`swept ${objects} objects and ${uploads} uploads that belong to no set`);
-        return hiddenFindings(database, heads.filter(({ isHidden }) => isHidden).map(({ id }) => id));
-    }
-    catch (error) {
-        const remedy = error instanceof errors/* LifeboatError */.H3 ? ` Else: ${error.remedy}` : '';
-        return [
-            {
-                severity: 'note',
-                message: `Left-overs of unfinished dumps were not swept: ${(0,errors/* messageOf */.bD)(error)}`,
-                remedy: `Nothing, if these credentials shall not delete; a lifecycle rule for incomplete uploads does the rest.${remedy}`,
-            },
-        ];
-    }
-}
-/** The sets that have a head, or had one that still has a version. */
-async function listHeads(storage, database) {
-    const heads = new Map();
-    for await (const version of storage.versions(layout/* layout */.Zp.heads(database))) {
-        const set = (0,layout/* parseHeadKey */.DZ)(version.key, database);
-        if (set)
-            heads.set(set.id, [...(heads.get(set.id) ?? []), version]);
-    }
-    return [...heads]
-        .filter(([, versions]) => versions.some(delete_set/* isData */.$V))
-        .map(([id, versions]) => ({ id, isHidden: !versions.some((version) => version.isLatest && (0,delete_set/* isData */.$V)(version)) }));
-}
-/** Asks for one head once more: a listing alone shall not decide about deletion. */
-async function hasHead(storage, key) {
-    if ((await storage.head(key)) !== undefined)
-        return true;
-    return (await (0,delete_set/* versionsBelow */.jR)(storage, key)).some((version) => version.key === key && (0,delete_set/* isData */.$V)(version));
-}
-/** Deletes the evidence of sets that are gone, but for what is history; how many objects. */
-async function sweepEvidence(sweep, present) {
-    const { storage, database, log, isLeftOver } = sweep;
-    const names = await (0,evidence/* listEvidence */.YD)(storage, database);
-    const isHistory = (0,evidence_history/* historyOf */.o)(names);
-    const ids = names.filter(({ id, key }) => !present.has(id) && !isHistory(key)).map(({ id }) => id);
-    let objects = 0;
-    for (const id of new Set(ids)) {
-        if (await isLeftOver(id))
-            objects += await sweepVersions(storage, layout/* layout */.Zp.evidence(database, id), log, isHistory);
-    }
-    return objects;
-}
-/** Deletes every version below the prefix; how many. All of a dump are locked alike: one tells of the others. */
-async function sweepVersions(storage, prefix, log, isKept = () => false) {
-    const versions = (await (0,delete_set/* versionsBelow */.jR)(storage, prefix)).filter(({ key }) => !isKept(key));
-    if (await (0,delete_set/* longestLock */.UK)(storage, versions.filter(delete_set/* isData */.$V).slice(0, 1))) {
-        log.debug(`sweep: ${prefix} is locked`);
-        return 0;
-    }
-    const { objects, problem } = await (0,delete_set/* deleteVersions */.$C)(storage, versions);
-    if (problem?.outcome === 'failed')
-        throw new Error(problem.reason);
-    return objects;
-}
-function hiddenFindings(database, ids) {
-    if (ids.length === 0)
-        return [];
-    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
-    return [
-        {
-            severity: 'note',
-            message: `The heads of ${ids.slice(0, 3).join(', ')}${more} are hidden behind delete markers: no reader sees these backups, and nothing deletes them`,
-            remedy: `If that was not meant, delete the markers in \`${layout/* layout */.Zp.heads(database)}\`, and find out who set them; else delete all versions of these sets by hand.`,
-        },
-    ];
 }
 
 ;// CONCATENATED MODULE: ./src/dump/dump.ts

@@ -42738,13 +42738,19 @@ function countTables(tables) {
 
 
 
+
 /** What a verification's report says. */
 function verifyPage(report) {
     return {
         ...basePage(report),
         headline: verify_page_headline(report),
-        facts: [...whereFacts(report), ...runFacts(report), ...(report.set ? setFacts(report.set) : [])],
-        grids: detailGrids(report.checks),
+        facts: [
+            ...whereFacts(report),
+            ...runFacts(report),
+            ...(report.set ? setFacts(report.set) : []),
+            ...retentionFacts(report),
+        ],
+        grids: [...detailGrids(report.checks), ...retentionGrid(report)],
     };
 }
 function verify_page_headline(report) {

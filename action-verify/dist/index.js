@@ -40157,6 +40157,237 @@ function readHeartbeatUrl(inputs) {
 
 /***/ }),
 
+/***/ 4913:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  a: () => (/* binding */ retain)
+});
+
+// EXTERNAL MODULE: ./src/backup-set/evidence-history.ts
+var evidence_history = __nccwpck_require__(67);
+// EXTERNAL MODULE: ./src/backup-set/find.ts + 1 modules
+var find = __nccwpck_require__(9156);
+// EXTERNAL MODULE: ./src/base/concurrently.ts
+var concurrently = __nccwpck_require__(1651);
+// EXTERNAL MODULE: ./src/base/errors.ts
+var errors = __nccwpck_require__(4758);
+// EXTERNAL MODULE: ./src/base/units.ts
+var units = __nccwpck_require__(9182);
+// EXTERNAL MODULE: ./src/backup-set/delete-set.ts
+var delete_set = __nccwpck_require__(7345);
+// EXTERNAL MODULE: ./src/backup-set/damage.ts
+var damage = __nccwpck_require__(4262);
+// EXTERNAL MODULE: ./src/backup-set/layout.ts
+var layout = __nccwpck_require__(1197);
+// EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
+var open_set = __nccwpck_require__(4564);
+;// CONCATENATED MODULE: ./src/backup-set/retainable.ts
+
+
+
+
+
+const CONCURRENT_READS = 8;
+/**
+ * Reads the heads of the sets, and with `verifyKeys` the manifests and signatures, too. A set whose head cannot be read,
+ * or which none of the keys has signed, is foreign. Errors: those of the storage; the signal's reason.
+ */
+async function readRetainable(storage, database, sets, options) {
+    const considered = [];
+    const foreign = [];
+    await (0,concurrently/* mapConcurrently */.X)(sets, CONCURRENT_READS, async (set) => {
+        options.signal.throwIfAborted();
+        const states = await options.statesOf(set.id);
+        try {
+            const head = await (0,find/* readHead */.zy)(storage, database, set.id);
+            if (options.verifyKeys.length > 0)
+                await (0,open_set/* openSet */.FT)(storage, head, options.verifyKeys);
+            considered.push({ ...factsOf(set, head), ...states });
+        }
+        catch (error) {
+            const reason = reasonOf(error);
+            if (reason === undefined)
+                throw error;
+            // What another run is deleting looks damaged for a moment, and then is gone.
+            if (await storage.head(layout/* layout */.Zp.head(database, set.id)))
+                foreign.push({ set, state: states.state, reason });
+        }
+    });
+    return { considered, foreign };
+}
+/** The time is that of the id: it is what listings go by, and a signature binds it like the rest. */
+function factsOf({ id, takenAt }, { content, totals, lockUntil }) {
+    const lock = lockUntil === undefined ? {} : { lockUntil: new Date(lockUntil) };
+    return { id, takenAt, content, bytes: totals.storedBytes, ...lock };
+}
+/** Why a set is left alone, or undefined if the error tells of the storage and not of the set. */
+function reasonOf(error) {
+    switch (error?.code) {
+        case 'unsigned-set':
+            return 'not signed';
+        case 'bad-signature':
+            return 'not signed with this key';
+        case 'unknown-format':
+            return 'written by a newer version of pg-lifeboat';
+        case 'object-archived':
+            return 'in an archive storage class';
+        default:
+            return (0,damage/* isDamage */.e)(error) ? 'without a head and manifest that agree' : undefined;
+    }
+}
+
+// EXTERNAL MODULE: ./src/backup-set/retention.ts
+var retention = __nccwpck_require__(4809);
+// EXTERNAL MODULE: ./src/backup-set/retention-findings.ts
+var retention_findings = __nccwpck_require__(5740);
+;// CONCATENATED MODULE: ./src/backup-set/retire.ts
+
+
+
+
+
+
+
+/** So many sets are deleted at the same time. */
+const CONCURRENT_SETS = 4;
+/**
+ * Retention: reads the sets, plans, deletes what may go, and tells of each set what became of it. What
+ * cannot be read or deleted is a finding and ends no run; only the signal's reason is thrown. Two runs at once do no
+ * harm: each deletes only what it would delete alone.
+ */
+async function retireSets(options) {
+    const read = await tried(() => readAll(options));
+    options.signal.throwIfAborted();
+    if (read instanceof errors/* LifeboatError */.H3)
+        return { sets: [], freedBytes: 0, findings: [(0,retention_findings/* couldNotRead */.vK)(read)] };
+    const { considered, foreign, isHistory } = read;
+    const { written } = options;
+    const now = options.clock.now();
+    const decisions = (0,retention/* planRetention */.S)(considered, options.policy, { now, ...(written !== undefined && { written }) });
+    const doomed = decisions.filter(({ fate }) => fate === 'delete');
+    announce(options, decisions.length, doomed);
+    const deletions = await deleteAll(options, doomed, isHistory);
+    const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.isPlan));
+    const strangers = foreign.map(leftAlone);
+    return {
+        sets: [...retired, ...strangers].sort(retention/* byAge */.j),
+        freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
+        findings: [
+            ...(0,retention_findings/* deletionFindings */.nZ)(retired, [...deletions.values()]),
+            ...(0,retention_findings/* foreignFindings */.vD)(foreign),
+            ...(0,retention_findings/* proofFindings */.zC)(considered, now),
+        ],
+    };
+}
+async function readAll({ storage, database, readSets, verifyKeys, signal }) {
+    const { sets, statesOf, isHistory } = await readSets();
+    return { isHistory, ...(await readRetainable(storage, database, sets, { verifyKeys, statesOf, signal })) };
+}
+function announce({ log, isPlan }, sets, doomed) {
+    const bytes = doomed.reduce((sum, { set }) => sum + set.bytes, 0);
+    const would = isPlan ? 'would keep' : 'keeping';
+    log.info(`${would} ${sets - doomed.length} of ${sets} sets; ${doomed.length} may go (${(0,units/* formatBytes */.z3)(bytes)})`);
+}
+/** Deletes the sets, or plans to, the oldest first. What keeps these credentials from one of them keeps them from the others. */
+async function deleteAll({ storage, database, isPlan, log, meter, signal }, doomed, isHistory) {
+    const deletions = new Map();
+    let hasFailed = false;
+    meter.expect(doomed.reduce((sum, { set }) => sum + set.bytes, 0), 'about');
+    await (0,concurrently/* mapConcurrently */.X)(doomed.toReversed(), CONCURRENT_SETS, async ({ set: { id }, reasons }) => {
+        signal.throwIfAborted();
+        const work = () => (0,delete_set/* deleteSet */.cc)(storage, database, id, { isPlan, isHistory, signal });
+        const deletion = hasFailed ? NOT_TRIED : await tryDeletion(work, signal);
+        if (deletion.outcome !== 'retained' && deletion.reason !== undefined)
+            hasFailed = true;
+        deletions.set(id, deletion);
+        meter.add(deletion.bytes);
+        const freed = `${isPlan ? 'would delete' : 'deleted'} ${id} (${(0,units/* formatBytes */.z3)(deletion.bytes)})`;
+        log.info(`${deletion.outcome === 'deleted' ? freed : `left ${id}`}: ${deletion.reason ?? reasons.join('; ')}`);
+    });
+    return deletions;
+}
+const NOT_TRIED = { outcome: 'failed', bytes: 0, reason: 'not tried, since another could not be deleted' };
+async function tryDeletion(work, signal) {
+    const result = await tried(work);
+    signal.throwIfAborted();
+    if (!(result instanceof errors/* LifeboatError */.H3))
+        return result;
+    return { outcome: 'failed', bytes: 0, reason: result.message, remedy: result.remedy };
+}
+/** What `work` comes to, or the expected failure that it ends with. */
+async function tried(work) {
+    try {
+        return await work();
+    }
+    catch (error) {
+        if (error instanceof errors/* LifeboatError */.H3)
+            return error;
+        throw error;
+    }
+}
+function describe({ set, fate, reasons }, deletion, isPlan) {
+    const { id, takenAt, state, content, bytes } = set;
+    const facts = { id, takenAt, state, content, bytes };
+    if (deletion === undefined)
+        return { ...facts, outcome: fate === 'retained' ? 'retained' : 'kept', reasons };
+    const outcomes = {
+        deleted: isPlan ? 'would be deleted' : 'deleted',
+        retained: 'retained',
+        failed: 'not deleted',
+    };
+    const { outcome, reason } = deletion;
+    return { ...facts, outcome: outcomes[outcome], reasons: [...(reason === undefined ? [] : [reason]), ...reasons] };
+}
+function leftAlone({ set: { id, takenAt }, state, reason }) {
+    return { id, takenAt, state, bytes: 0, outcome: 'left alone', reasons: [reason] };
+}
+
+// EXTERNAL MODULE: ./src/base/ports.ts
+var ports = __nccwpck_require__(8937);
+;// CONCATENATED MODULE: ./src/actions/retain.ts
+
+
+
+
+/** Retention, as the report then tells. It finds things, and ends no run: only the signal's reason is thrown. */
+async function retain(runner, storage, report, { mode, policy, verifyKeys, written }, meter) {
+    const { database } = report;
+    const { log, signal } = runner;
+    const { sets, freedBytes, findings } = await retireSets({
+        storage,
+        database,
+        isPlan: mode === 'plan',
+        policy,
+        readSets: () => readSets(storage, database, verifyKeys),
+        ...(written !== undefined && { written }),
+        verifyKeys,
+        clock: ports/* systemClock */.m,
+        log,
+        meter,
+        signal,
+    });
+    report.retention = { mode, policy, sets: sets.map(rowOf), freedBytes };
+    report.findings.push(...findings);
+}
+async function readSets(storage, database, verifyKeys) {
+    const { sets, evidence } = await (0,find/* readCatalog */.uM)(storage, database, verifyKeys);
+    const healthy = evidence.withoutFailures();
+    return {
+        sets,
+        statesOf: async (id) => ({ state: await evidence.stateOf(id), stateIfHealthy: await healthy.stateOf(id) }),
+        isHistory: (0,evidence_history/* historyOf */.o)(evidence.names),
+    };
+}
+function rowOf({ takenAt, ...set }) {
+    return { ...set, takenAt: takenAt.toISOString() };
+}
+
+
+/***/ }),
+
 /***/ 5857:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -41011,13 +41242,19 @@ function countTables(tables) {
 
 
 
+
 /** What a verification's report says. */
 function verifyPage(report) {
     return {
         ...basePage(report),
         headline: verify_page_headline(report),
-        facts: [...whereFacts(report), ...runFacts(report), ...(report.set ? setFacts(report.set) : [])],
-        grids: detailGrids(report.checks),
+        facts: [
+            ...whereFacts(report),
+            ...runFacts(report),
+            ...(report.set ? setFacts(report.set) : []),
+            ...retentionFacts(report),
+        ],
+        grids: [...detailGrids(report.checks), ...retentionGrid(report)],
     };
 }
 function verify_page_headline(report) {
@@ -41530,7 +41767,7 @@ async function openStorage(url, options) {
     if (location.kind === 'directory')
         return openDirectory(location, { clock: options.clock });
     // The AWS SDK takes longer to load than a directory storage takes to do its work.
-    const { openS3 } = await Promise.all(/* import() */[__nccwpck_require__.e(358), __nccwpck_require__.e(67)]).then(__nccwpck_require__.bind(__nccwpck_require__, 67));
+    const { openS3 } = await Promise.all(/* import() */[__nccwpck_require__.e(358), __nccwpck_require__.e(474)]).then(__nccwpck_require__.bind(__nccwpck_require__, 4474));
     return await openS3(location, options);
 }
 
@@ -42935,22 +43172,53 @@ function lossOf(takenAt, now) {
 
 /***/ }),
 
-/***/ 4470:
+/***/ 8187:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Ht: () => (/* binding */ readVerifyInputs),
-/* harmony export */   SU: () => (/* binding */ readsParts),
-/* harmony export */   Zg: () => (/* binding */ looksAtServer)
-/* harmony export */ });
-/* harmony import */ var _backup_set_slices_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(3432);
-/* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4669);
-/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3959);
-/* harmony import */ var _postgres_table_names_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(198);
-/* harmony import */ var _common_inputs_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5798);
-/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5964);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4601);
-/* harmony import */ var _reporting_inputs_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3915);
+
+// EXPORTS
+__nccwpck_require__.d(__webpack_exports__, {
+  Zg: () => (/* binding */ looksAtServer),
+  Ht: () => (/* binding */ readVerifyInputs),
+  SU: () => (/* binding */ readsParts)
+});
+
+// EXTERNAL MODULE: ./src/backup-set/slices.ts
+var slices = __nccwpck_require__(3432);
+// EXTERNAL MODULE: ./src/checks/check.ts
+var check = __nccwpck_require__(4669);
+// EXTERNAL MODULE: ./src/checks/modes.ts + 38 modules
+var modes = __nccwpck_require__(3959);
+// EXTERNAL MODULE: ./src/postgres/table-names.ts
+var table_names = __nccwpck_require__(198);
+// EXTERNAL MODULE: ./src/actions/common-inputs.ts
+var common_inputs = __nccwpck_require__(5798);
+// EXTERNAL MODULE: ./src/actions/connection-inputs.ts + 16 modules
+var connection_inputs = __nccwpck_require__(5964);
+// EXTERNAL MODULE: ./src/actions/inputs.ts
+var inputs = __nccwpck_require__(4601);
+// EXTERNAL MODULE: ./src/actions/reporting-inputs.ts
+var reporting_inputs = __nccwpck_require__(3915);
+;// CONCATENATED MODULE: ./src/actions/retention-inputs.ts
+const MOST_KEPT = 100_000;
+/**
+ * Reads `keep-last`, `keep-daily`, `keep-weekly`, `keep-monthly` and `keep-partial`. A count of 0 keeps none of that kind;
+ * something is always kept, and the newest set is never too many.
+ */
+function readKeepingInputs(inputs) {
+    return {
+        policy: {
+            keepLast: inputs.integer('keep-last', 1, MOST_KEPT) ?? 3,
+            keepDaily: inputs.integer('keep-daily', 0, MOST_KEPT) ?? 30,
+            keepWeekly: inputs.integer('keep-weekly', 0, MOST_KEPT) ?? 0,
+            keepMonthly: inputs.integer('keep-monthly', 0, MOST_KEPT) ?? 0,
+            keepPartial: inputs.integer('keep-partial', 1, MOST_KEPT) ?? 10,
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/actions/verify-inputs.ts
+
 
 
 
@@ -42960,7 +43228,7 @@ function lossOf(takenAt, now) {
 
 
 const SLICE = {
-    matches: (value) => (0,_backup_set_slices_js__WEBPACK_IMPORTED_MODULE_7__/* .parseSlice */ .o2)(value) !== undefined,
+    matches: (value) => (0,slices/* parseSlice */.o2)(value) !== undefined,
     problem: 'is no slice',
     accepted: 'a share such as 3/7, the third of seven (at most 366)',
 };
@@ -42977,15 +43245,15 @@ function readsParts(mode) {
  * read too, for the modes that need one, and what S3 needs besides.
  */
 function readVerifyInputs(source, env) {
-    return (0,_inputs_js__WEBPACK_IMPORTED_MODULE_5__/* .readInputs */ .Ko)(source, (inputs) => {
-        const where = { ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readStorageInputs */ .vY)(inputs, env), ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readBackupInputs */ .QE)(inputs) };
+    return (0,inputs/* readInputs */.Ko)(source, (inputs) => {
+        const where = { ...(0,common_inputs/* readStorageInputs */.vY)(inputs, env), ...(0,common_inputs/* readBackupInputs */.QE)(inputs) };
         const mode = inputs.oneOf('mode', ['smoke', 'integrity', 'database', 'full'], 'smoke');
         const values = {
             ...where,
-            ...(0,_reporting_inputs_js__WEBPACK_IMPORTED_MODULE_6__/* .readReportingInputs */ .yu)(inputs),
-            ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readSigningInputs */ .lC)(inputs),
-            ...(0,_common_inputs_js__WEBPACK_IMPORTED_MODULE_3__/* .readTargetInputs */ .bH)(inputs),
-            ...(0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_4__/* .readConnectionInputs */ .qY)(inputs, looksAtServer(mode) ? env : undefined),
+            ...(0,reporting_inputs/* readReportingInputs */.yu)(inputs),
+            ...(0,common_inputs/* readSigningInputs */.lC)(inputs),
+            ...(0,common_inputs/* readTargetInputs */.bH)(inputs),
+            ...(0,connection_inputs/* readConnectionInputs */.qY)(inputs, looksAtServer(mode) ? env : undefined),
             mode,
             ...readNarrowing(inputs, mode),
             maxAge: inputs.duration('max-age', '30h'),
@@ -42997,7 +43265,10 @@ function readVerifyInputs(source, env) {
             ...readQuota(inputs),
             acceptSource: readAcceptedSources(inputs),
             require: readRequired(inputs, mode),
+            retention: inputs.oneOf('retention', ['after-verify', 'plan', 'off'], 'off'),
+            ...readKeepingInputs(inputs),
         };
+        assertRetains(inputs, values);
         if (values.sizeChangeWarn > values.sizeChangeFail) {
             inputs.reject('size-change-warn', 'is above size-change-fail', 'a percentage up to that of size-change-fail');
         }
@@ -43007,20 +43278,32 @@ function readVerifyInputs(source, env) {
         return values;
     });
 }
+/** Older backups go when the newest one has been looked at, and as a whole. */
+function assertRetains(inputs, { retention, mode, backup, tables }) {
+    if (retention === 'off')
+        return;
+    const off = 'nothing, or `off`';
+    if (mode === 'database')
+        inputs.reject('retention', 'has no meaning in the mode database', off);
+    if (backup.kind !== 'latest')
+        inputs.reject('retention', 'has no meaning for any other `backup` than latest', off);
+    if (tables.length > 0)
+        inputs.reject('retention', 'and `tables` exclude each other', 'only one of the two');
+}
 function readNarrowing(inputs, mode) {
     const text = inputs.optional('slice', SLICE);
     const names = inputs.list('tables');
-    const tables = names.flatMap((name) => (0,_postgres_table_names_js__WEBPACK_IMPORTED_MODULE_2__/* .parseTablePattern */ .S7)(name) ?? []);
-    const [wrong] = names.filter((name) => (0,_postgres_table_names_js__WEBPACK_IMPORTED_MODULE_2__/* .parseTablePattern */ .S7)(name) === undefined);
+    const tables = names.flatMap((name) => (0,table_names/* parseTablePattern */.S7)(name) ?? []);
+    const [wrong] = names.filter((name) => (0,table_names/* parseTablePattern */.S7)(name) === undefined);
     if (wrong !== undefined)
-        inputs.reject('tables', 'holds what is no name of a table', _postgres_table_names_js__WEBPACK_IMPORTED_MODULE_2__/* .TABLE_PATTERNS_ACCEPTED */ .DB, wrong);
+        inputs.reject('tables', 'holds what is no name of a table', table_names/* TABLE_PATTERNS_ACCEPTED */.DB, wrong);
     if (text === undefined)
         return { tables };
     if (!readsParts(mode))
         inputs.reject('slice', `has no meaning in the mode ${mode}`, 'nothing, or `mode: integrity`');
     if (names.length > 0)
         inputs.reject('slice', 'and `tables` exclude each other', 'only one of the two');
-    const slice = (0,_backup_set_slices_js__WEBPACK_IMPORTED_MODULE_7__/* .parseSlice */ .o2)(text);
+    const slice = (0,slices/* parseSlice */.o2)(text);
     return { tables, ...(slice && { slice }) };
 }
 function readQuota(inputs) {
@@ -43039,7 +43322,7 @@ function readAcceptedSources(inputs) {
 }
 function readRequired(inputs, mode) {
     const required = inputs.list('require');
-    const known = (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_0__/* .checksOf */ .t)(mode, _checks_modes_js__WEBPACK_IMPORTED_MODULE_1__/* .CHECKS */ .u).map(({ id }) => id);
+    const known = (0,check/* checksOf */.t)(mode, modes/* CHECKS */.u).map(({ id }) => id);
     const unknown = required.filter((id) => !known.includes(id));
     if (unknown.length > 0) {
         inputs.reject('require', `names no check of the mode ${mode}`, known.join(', '), unknown.join(', '));
@@ -43058,21 +43341,27 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var _backup_set_damage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4262);
 /* harmony import */ var _backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9156);
-/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(5475);
-/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8937);
-/* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4669);
-/* harmony import */ var _checks_facts_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4736);
-/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3959);
-/* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5404);
-/* harmony import */ var _postgres_live_database_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5371);
-/* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(924);
-/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5964);
-/* harmony import */ var _describe_set_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(291);
-/* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8127);
-/* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3094);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(5857);
-/* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3711);
-/* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4470);
+/* harmony import */ var _backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5740);
+/* harmony import */ var _backup_set_sweep_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2231);
+/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(5475);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
+/* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4669);
+/* harmony import */ var _checks_facts_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4736);
+/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3959);
+/* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5404);
+/* harmony import */ var _postgres_live_database_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5371);
+/* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(924);
+/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(5964);
+/* harmony import */ var _describe_set_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(291);
+/* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8127);
+/* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3094);
+/* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4913);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(5857);
+/* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3711);
+/* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(8187);
+
+
+
 
 
 
@@ -43092,21 +43381,21 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 
 
 async function verify(runner, report) {
-    const inputs = await (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_16__/* .readVerifyInputs */ .Ht)(runner, process.env);
+    const inputs = await (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .readVerifyInputs */ .Ht)(runner, process.env);
     report.mode = inputs.mode;
     if (inputs.slice)
         report.slice = inputs.slice;
     if (inputs.tables.length > 0)
         report.tables = inputs.tables.map(({ text }) => text);
-    const identities = inputs.identity === undefined ? [] : await (0,_streams_age_js__WEBPACK_IMPORTED_MODULE_9__/* .parseIdentities */ .go)(inputs.identity);
-    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .openStorageOf */ .fU)(runner, inputs, report);
+    const identities = inputs.identity === undefined ? [] : await (0,_streams_age_js__WEBPACK_IMPORTED_MODULE_11__/* .parseIdentities */ .go)(inputs.identity);
+    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_17__/* .openStorageOf */ .fU)(runner, inputs, report);
     let catalog;
     try {
-        catalog = await (0,_find_backup_js__WEBPACK_IMPORTED_MODULE_12__/* .openCatalog */ .O)(storage, inputs, report);
+        catalog = await (0,_find_backup_js__WEBPACK_IMPORTED_MODULE_14__/* .openCatalog */ .O)(storage, inputs, report);
         await examine(runner, report, { inputs, identities, storage, catalog });
     }
     finally {
-        await (0,_standing_js__WEBPACK_IMPORTED_MODULE_15__/* .tellStanding */ .a)(runner, report, inputs, async () => catalog);
+        await (0,_standing_js__WEBPACK_IMPORTED_MODULE_18__/* .tellStanding */ .a)(runner, report, inputs, async () => catalog);
         storage.close();
     }
 }
@@ -43115,16 +43404,17 @@ async function examine(runner, report, subject) {
     const context = await contextOf(runner, report, subject);
     const { head } = context;
     await refuseUnknownTables(context);
-    const checks = (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_4__/* .checksOf */ .t)(inputs.mode, _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__/* .CHECKS */ .u);
-    report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_4__/* .runChecks */ .J)(checks, context));
-    report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_17__/* .verdictOf */ .V)(report.checks);
-    report.set = await (0,_describe_set_js__WEBPACK_IMPORTED_MODULE_11__/* .describeSet */ .i)(head, context.openSet);
+    const checks = (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .checksOf */ .t)(inputs.mode, _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u);
+    report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .runChecks */ .J)(checks, context));
+    report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_20__/* .verdictOf */ .V)(report.checks);
+    report.set = await (0,_describe_set_js__WEBPACK_IMPORTED_MODULE_13__/* .describeSet */ .i)(head, context.openSet);
     const set = await context.openSet().catch(() => undefined);
     const isClosed = identities.length === 0 && set?.encrypted !== false;
     await limit(report, context, isClosed && set !== undefined);
-    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_16__/* .readsParts */ .SU)(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
+    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .readsParts */ .SU)(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
         await record(runner, report, context, { inputs, isClosed });
     }
+    await retainAfterVerify(runner, report, subject);
     report.state = await catalog.evidence.stateOf(head.id);
 }
 async function contextOf(runner, report, subject) {
@@ -43132,16 +43422,16 @@ async function contextOf(runner, report, subject) {
     const { mode, backup, tables, slice, verifyKeys } = inputs;
     const head = await (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__/* .chooseSet */ .SE)(storage, catalog, backup);
     report.backupId = head.id;
-    report.backupAgeSeconds = (_base_ports_js__WEBPACK_IMPORTED_MODULE_3__/* .systemClock */ .m.now().getTime() - new Date(head.takenAt).getTime()) / 1_000;
+    report.backupAgeSeconds = (_base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().getTime() - new Date(head.takenAt).getTime()) / 1_000;
     const { signal, log } = runner;
     const about = { storage, catalog, head, ...(slice && { slice }) };
-    const facts = (0,_checks_facts_js__WEBPACK_IMPORTED_MODULE_5__/* .factsAbout */ .T)({
+    const facts = (0,_checks_facts_js__WEBPACK_IMPORTED_MODULE_7__/* .factsAbout */ .T)({
         ...about,
         identities,
         verifyKeys,
         tables,
         progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
-        ...((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_16__/* .looksAtServer */ .Zg)(mode) && { live: () => lookAtServer(runner, report, inputs) }),
+        ...((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAtServer */ .Zg)(mode) && { live: () => lookAtServer(runner, report, inputs) }),
         signal,
     });
     if (mode === 'smoke' || mode === 'full')
@@ -43149,9 +43439,9 @@ async function contextOf(runner, report, subject) {
     return {
         ...about,
         newest: backup.kind === 'latest',
-        looksAtServer: (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_16__/* .looksAtServer */ .Zg)(mode),
+        looksAtServer: (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAtServer */ .Zg)(mode),
         ...limitsOf(inputs),
-        clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_3__/* .systemClock */ .m,
+        clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m,
         log,
         signal,
         ...facts,
@@ -43169,12 +43459,12 @@ function begin({ openSet, stored, previous, posture }) {
         fact().catch(() => undefined);
 }
 async function lookAtServer(runner, report, inputs) {
-    const { settings } = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__/* .readSettings */ .sb)(runner, inputs);
-    const database = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__/* .connect */ .Ng)(runner, settings);
+    const { settings } = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .readSettings */ .sb)(runner, inputs);
+    const database = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .connect */ .Ng)(runner, settings);
     try {
         report.server = { version: database.serverVersionText, host: database.label.replace(/^.*@/, '') };
         const { tables, walLagWarn: walLagSeconds } = inputs;
-        return await (0,_postgres_live_database_js__WEBPACK_IMPORTED_MODULE_8__/* .lookAtDatabase */ .Q)({ database, tables, walLagSeconds, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_3__/* .systemClock */ .m, signal: runner.signal });
+        return await (0,_postgres_live_database_js__WEBPACK_IMPORTED_MODULE_10__/* .lookAtDatabase */ .Q)({ database, tables, walLagSeconds, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m, signal: runner.signal });
     }
     finally {
         await database.close();
@@ -43195,11 +43485,31 @@ async function isDisowned(opened) {
     const code = await opened().then(() => undefined, (error) => error.code);
     return code === 'bad-signature' || code === 'unsigned-set';
 }
+/** Older backups go once the newest one is known to be good, as far as this run could tell; and what belongs to none goes. */
+async function retainAfterVerify(runner, report, { inputs, storage }) {
+    const { retention: mode, policy, verifyKeys, stallTimeout } = inputs;
+    if (mode === 'off')
+        return;
+    const against = report.checks.filter(({ id, status }) => VOUCHING.has(id) && BAD.has(status));
+    if (against.length > 0) {
+        report.findings.push((0,_backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__/* .withheldFinding */ .TY)(against.map(({ title }) => title)));
+        return;
+    }
+    const { log } = runner;
+    await log.group('Retention', async () => {
+        if (mode !== 'plan')
+            report.findings.push(...(await (0,_backup_set_sweep_js__WEBPACK_IMPORTED_MODULE_4__/* .sweepLeftOvers */ .R)(storage, report.database, _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m, log)));
+        const retaining = { mode, policy, verifyKeys };
+        await runner.progress('Retention', (meter) => (0,_retain_js__WEBPACK_IMPORTED_MODULE_16__/* .retain */ .a)(runner, storage, report, retaining, meter), stallTimeout);
+    });
+}
+const VOUCHING = new Set(_checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u.filter(({ vouches }) => vouches).map(({ id }) => id));
+const BAD = new Set(['failed', 'unverified']);
 /** What this run did not look at, for the headline. */
 async function limit(report, context, isClosed) {
     const { mode, slice, tables } = report;
     const sentences = [];
-    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_16__/* .readsParts */ .SU)(mode)) {
+    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .readsParts */ .SU)(mode)) {
         const reading = await context.reading().catch(() => undefined);
         report.bytesRead = reading?.bytesRead ?? 0;
         const unread = 'The backup is encrypted and no identity was given: its contents were not read.';
@@ -43219,16 +43529,16 @@ async function limit(report, context, isClosed) {
 /** Keeps what reading the stored bytes brought to light, beside the set. Without an identity it says nothing of what is inside. */
 async function record(runner, report, { storage, catalog, head, slice }, { inputs, isClosed }) {
     // Ages, sizes and the server say nothing of the set's bytes.
-    const own = new Set((0,_checks_check_js__WEBPACK_IMPORTED_MODULE_4__/* .checksOf */ .t)('integrity', _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__/* .CHECKS */ .u).map(({ id }) => id));
+    const own = new Set((0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .checksOf */ .t)('integrity', _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u).map(({ id }) => id));
     const checks = report.checks.filter(({ id }) => own.has(id));
     const seconds = checks.reduce((sum, check) => sum + check.seconds, 0);
     // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
     const test = isClosed ? 'stored-bytes' : 'integrity';
-    const found = { test, verdict: (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_17__/* .verdictOf */ .V)(checks), seconds, checks, ...(slice && { slice }) };
-    await (0,_keep_evidence_js__WEBPACK_IMPORTED_MODULE_13__/* .keepEvidence */ .N)(runner, report, { storage, catalog, head, inputs }, found);
+    const found = { test, verdict: (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_20__/* .verdictOf */ .V)(checks), seconds, checks, ...(slice && { slice }) };
+    await (0,_keep_evidence_js__WEBPACK_IMPORTED_MODULE_15__/* .keepEvidence */ .N)(runner, report, { storage, catalog, head, inputs }, found);
 }
-await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_7__/* .runMain */ .V)('action-verify', {
-    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .reporting */ .vR)(runner, { ...(0,_session_js__WEBPACK_IMPORTED_MODULE_14__/* .startReport */ .Fg)(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 }, (report) => verify(runner, report), 
+await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_9__/* .runMain */ .V)('action-verify', {
+    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_17__/* .reporting */ .vR)(runner, { ...(0,_session_js__WEBPACK_IMPORTED_MODULE_17__/* .startReport */ .Fg)(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 }, (report) => verify(runner, report), 
     // There is no backup, or it is damaged: that is a result. Anything else kept us from looking.
     (error) => ((0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_1__/* .isDamage */ .e)(error) || error.code === 'no-set' ? 'failed' : 'unverified')),
     post: (runner) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(runner.temp, { recursive: true, force: true }),
@@ -43271,6 +43581,103 @@ const DAMAGE = new Set([
 /** Whether an error tells of a damaged set; any other kept the check from being carried out. */
 function isDamage(error) {
     return error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 && DAMAGE.has(error.code);
+}
+
+
+/***/ }),
+
+/***/ 7345:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $C: () => (/* binding */ deleteVersions),
+/* harmony export */   $V: () => (/* binding */ isData),
+/* harmony export */   UK: () => (/* binding */ longestLock),
+/* harmony export */   cc: () => (/* binding */ deleteSet),
+/* harmony export */   jR: () => (/* binding */ versionsBelow)
+/* harmony export */ });
+/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
+/* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1197);
+
+
+/** So many at once; between two batches a cancellation is heard. */
+const BATCH = 1_000;
+/**
+ * Deletes a set for good, every version of it: its head, from which moment on it does not exist, then the rest, last its
+ * evidence but for what is history. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted
+ * after the head is finished by the sweep of a later dump. Errors: those of the storage's listing; the signal's reason.
+ */
+async function deleteSet(storage, database, id, { isPlan, isHistory, signal }) {
+    const headKey = _layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.head(database, id);
+    const heads = (await versionsBelow(storage, headKey, signal)).filter(({ key }) => key === headKey);
+    // The head was written last, so a rule for the whole bucket has locked nothing for longer.
+    const headLock = await longestLock(storage, heads, signal);
+    if (headLock)
+        return { outcome: 'retained', bytes: 0, reason: describeLock(headLock) };
+    const parts = await versionsBelow(storage, _layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.set(database, id), signal);
+    const lock = await longestLock(storage, parts, signal);
+    if (lock)
+        return { outcome: 'retained', bytes: 0, reason: describeLock(lock) };
+    const about = await versionsBelow(storage, _layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.evidence(database, id), signal);
+    const evidence = about.filter(({ key }) => !isHistory(key));
+    if (isPlan) {
+        return { outcome: 'deleted', bytes: [...heads, ...parts, ...evidence].reduce((sum, { bytes }) => sum + bytes, 0) };
+    }
+    // Without its markers a head that somebody had hidden would be there again.
+    const steps = [heads.filter(isData), heads.filter((version) => !isData(version)), parts];
+    let bytes = 0;
+    for (const [step, versions] of steps.entries()) {
+        const { problem, ...done } = await deleteVersions(storage, versions, signal);
+        bytes += done.bytes;
+        if (problem === undefined)
+            continue;
+        // Credentials that may not see a lock meet it here, with the head still in its place.
+        return { ...problem, outcome: step === 0 ? problem.outcome : 'deleted', bytes };
+    }
+    const { problem, bytes: last } = await deleteVersions(storage, evidence, signal);
+    // Evidence may be locked for longer than what it speaks of, and means nothing without it.
+    const left = problem?.outcome === 'failed' ? problem : undefined;
+    return { ...left, outcome: 'deleted', bytes: bytes + last };
+}
+/** All versions and markers of the objects whose key begins with `prefix`. */
+async function versionsBelow(storage, prefix, signal) {
+    return await Array.fromAsync(storage.versions(prefix, signal === undefined ? {} : { signal }));
+}
+/** Whether a version has content, in contrast to a delete marker. */
+function isData({ isDeleteMarker }) {
+    return !isDeleteMarker;
+}
+/** The lock on any of these versions that holds longest; a legal hold has no end. */
+async function longestLock(storage, versions, signal) {
+    const locks = await storage.locks(versions.filter(isData), signal === undefined ? {} : { signal });
+    return [...locks].sort((a, b) => endOf(b) - endOf(a))[0];
+}
+function endOf({ until }) {
+    return until?.getTime() ?? Number.POSITIVE_INFINITY;
+}
+/** Deletes these versions, as far as it can; `problem` is the first that one of them met, a failure before a lock. */
+async function deleteVersions(storage, versions, signal) {
+    const sum = { objects: 0, bytes: 0 };
+    let problem;
+    for (let from = 0; from < versions.length; from += BATCH) {
+        signal?.throwIfAborted();
+        const batch = versions.slice(from, from + BATCH);
+        const deletions = await storage.delete(batch.map(({ key, versionId }) => ({ key, ...(versionId !== undefined && { versionId }) })));
+        for (const [index, { key, outcome, reason }] of deletions.entries()) {
+            if (outcome === 'deleted') {
+                sum.objects += 1;
+                sum.bytes += batch[index]?.bytes ?? 0;
+            }
+            else if (!problem || (problem.outcome === 'retained' && outcome === 'failed')) {
+                problem = { outcome, reason: `${key}: ${reason ?? outcome}` };
+            }
+        }
+    }
+    return problem === undefined ? sum : { ...sum, problem };
+}
+/** `locked until 2026-12-22 02:17 UTC`. */
+function describeLock({ until }) {
+    return until ? `locked until ${(0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatInstant */ .r4)(until)}` : 'under a legal hold';
 }
 
 
@@ -43484,6 +43891,28 @@ function serializeDocument(document) {
 
 /***/ }),
 
+/***/ 67:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   o: () => (/* binding */ historyOf)
+/* harmony export */ });
+/** So many restore tests are looked back on. */
+const REHEARSALS = 30;
+/**
+ * Whether a key is that of a piece of evidence (or of its signature) that outlives its set: of the restore tests that
+ * passed last, whatever became of what they restored. When one last did, and how long it took over time, is to be known
+ * for longer than sets are kept. `evidence` is all of a database, oldest first.
+ */
+function historyOf(evidence) {
+    const rehearsals = evidence.filter(({ test, verdict }) => test === 'restore-test' && verdict === 'passed');
+    const keys = new Set(rehearsals.slice(-REHEARSALS).map(({ key }) => key));
+    return (key) => keys.has(key.replace(/\.sig$/, ''));
+}
+
+
+/***/ }),
+
 /***/ 202:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -43491,10 +43920,10 @@ function serializeDocument(document) {
 /* harmony export */   L4: () => (/* binding */ stateOf),
 /* harmony export */   Mw: () => (/* binding */ evidenceSignature),
 /* harmony export */   VY: () => (/* binding */ newestOfEachKind),
+/* harmony export */   YD: () => (/* binding */ listEvidence),
 /* harmony export */   i4: () => (/* binding */ evidenceAmong),
 /* harmony export */   nP: () => (/* binding */ writeEvidence)
 /* harmony export */ });
-/* unused harmony export listEvidence */
 /* harmony import */ var _documents_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2741);
 /* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1197);
 /* harmony import */ var _signature_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(425);
@@ -43526,7 +43955,7 @@ async function writeEvidence(storage, evidence, signingKey) {
 }
 /** The names of all evidence of a database (or of one set), oldest first. What is not named like evidence is passed over. */
 async function listEvidence(storage, database, id) {
-    const objects = await Array.fromAsync(storage.list(layout.evidence(database, id)));
+    const objects = await Array.fromAsync(storage.list(_layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.evidence(database, id)));
     return evidenceAmong(objects.map(({ key }) => key), database);
 }
 /** The same, of keys that were listed already. */
@@ -43619,10 +44048,11 @@ __nccwpck_require__.d(__webpack_exports__, {
   t$: () => (/* binding */ newestProven),
   Wj: () => (/* binding */ onlyDatabase),
   uM: () => (/* binding */ readCatalog),
+  zy: () => (/* binding */ readHead),
   aZ: () => (/* binding */ wholeHead)
 });
 
-// UNUSED EXPORTS: listSets, readHead, wholeHeads
+// UNUSED EXPORTS: listSets, wholeHeads
 
 // EXTERNAL MODULE: ./src/base/errors.ts
 var errors = __nccwpck_require__(4758);
@@ -44646,6 +45076,233 @@ async function readContents(set, identities, signal) {
 
 /***/ }),
 
+/***/ 5740:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   TY: () => (/* binding */ withheldFinding),
+/* harmony export */   nZ: () => (/* binding */ deletionFindings),
+/* harmony export */   vD: () => (/* binding */ foreignFindings),
+/* harmony export */   vK: () => (/* binding */ couldNotRead),
+/* harmony export */   zC: () => (/* binding */ proofFindings)
+/* harmony export */ });
+/* unused harmony export lockFindings */
+/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
+/* harmony import */ var _retention_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4809);
+
+
+/** When a restore test is overdue: as long as `max-restore-test-age` of action-verify waits by default. */
+const PROOF_DUE_SECONDS = 35 * 86_400;
+/** Credentials that can only write are a good idea: they cannot look, and need not. */
+function couldNotRead({ message, remedy }) {
+    return {
+        severity: 'note',
+        message: `Retention could not look at the backups, so none was deleted: ${message}`,
+        remedy: `Set \`retention: off\` if these credentials shall not delete. Else: ${remedy}`,
+    };
+}
+/** Where the newest set is not known to be good, the older ones are what there is. */
+function withheldFinding(titles) {
+    return {
+        severity: 'note',
+        message: `Retention deleted nothing, since the newest backup is not known to be good: ${titles.join(', ')}`,
+        remedy: 'See to that; the next run whose checks of the backup pass deletes what may go.',
+    };
+}
+/** What should have gone and is still there. */
+function deletionFindings(sets, deletions) {
+    const findings = [];
+    const failed = deletions.filter(({ outcome }) => outcome === 'failed');
+    const [first] = failed;
+    if (first !== undefined) {
+        const remedy = first.remedy ?? 'Allow what the message names on the storage.';
+        findings.push({
+            severity: 'warning',
+            message: `${backups(failed.length)} that should go could not be deleted: ${first.reason}`,
+            remedy: `${remedy} If these credentials shall not delete, set \`retention: off\`: storage then grows.`,
+        });
+    }
+    const [partly, ...others] = deletions.filter(({ outcome, reason }) => outcome === 'deleted' && reason !== undefined);
+    if (partly !== undefined) {
+        findings.push({
+            severity: 'warning',
+            message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
+            remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
+        });
+    }
+    const retained = sets.filter(({ outcome }) => outcome === 'retained');
+    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
+    if (retained.length > 0) {
+        findings.push({
+            severity: 'note',
+            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
+            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+        });
+    }
+    return findings;
+}
+/** What is neither counted nor deleted. */
+function foreignFindings(foreign) {
+    if (foreign.length === 0)
+        return [];
+    const reasons = [...Map.groupBy(foreign, ({ reason }) => reason)].map(([reason, { length }]) => `${length} ${reason}`);
+    return [
+        {
+            severity: 'note',
+            message: `Retention left ${backups(foreign.length)} alone, neither counted nor deleted: ${reasons.join(', ')}`,
+            remedy: 'Delete by hand what is no longer needed: below heads/ first, then below sets/ and evidence/.',
+        },
+    ];
+}
+/** The newest proven set is kept, however old; somebody has to hear that it grows old. */
+function proofFindings(sets, now) {
+    const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(_retention_js__WEBPACK_IMPORTED_MODULE_1__/* .byAge */ .j);
+    const proven = whole.find(({ state }) => state === 'proven');
+    const since = proven ?? whole.at(-1);
+    const seconds = since === undefined ? 0 : (now.getTime() - since.takenAt.getTime()) / 1_000;
+    if (seconds <= PROOF_DUE_SECONDS)
+        return [];
+    const age = (0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatDuration */ .a3)(seconds);
+    const message = proven
+        ? `The newest proven backup, ${proven.id}, is ${age} old; retention keeps it, and nothing newer is proven`
+        : `No whole backup is proven by a restore test, and the oldest is ${age} old`;
+    return [{ severity: 'warning', message, remedy: 'Run action-restore-test now, and see why it does not pass.' }];
+}
+/** Where locks outlast what the policy keeps, with a whole dump a day. */
+function lockFindings({ keepLast, keepDaily, keepWeekly, keepMonthly }, lockDays) {
+    const days = Math.max(keepLast, keepDaily, keepWeekly * 7, keepMonthly * 31);
+    if (lockDays === undefined || lockDays <= days)
+        return [];
+    const finding = {
+        severity: 'note',
+        message: `Backups are locked for ${lockDays} days, longer than retention keeps them (about ${days} days, with one a day)`,
+        remedy: 'Nothing, if that is meant: they stay until they are unlocked. Else lower `lock-days`.',
+    };
+    return [finding];
+}
+function backups(count) {
+    return count === 1 ? '1 backup' : `${count} backups`;
+}
+
+
+/***/ }),
+
+/***/ 4809:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   S: () => (/* binding */ planRetention),
+/* harmony export */   j: () => (/* binding */ byAge)
+/* harmony export */ });
+/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
+
+/** A set from further ahead than clocks differ. */
+const FUTURE_SECONDS = 300;
+/**
+ * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.
+ *
+ * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
+ *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
+ * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
+ *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
+ * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
+ *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
+ *   that a newer proven set takes over from an older one.
+ */
+function planRetention(sets, policy, { now, written }) {
+    const sorted = [...sets].sort(byAge);
+    const latest = now.getTime() + FUTURE_SECONDS * 1_000;
+    const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest);
+    const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
+    const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
+    const keptDays = new Set(present
+        .filter((set) => isWhole(set) && (reasons.has(set.id) || ifHealthy.has(set.id)))
+        .map(({ takenAt }) => dayOf(takenAt)));
+    return sorted.map((set) => {
+        const kept = [
+            ...(reasons.get(set.id) ?? []),
+            ...(set.id === written ? ['written by this run'] : []),
+            ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
+        ];
+        if (kept.length > 0)
+            return { set, fate: 'keep', reasons: kept };
+        const [still] = ifHealthy.get(set.id) ?? [];
+        if (still !== undefined)
+            return { set, fate: 'keep', reasons: [`damaged, and kept as if it were not: ${still}`] };
+        const why = deletionReason(set, policy, keptDays);
+        if (set.lockUntil === undefined || set.lockUntil <= now)
+            return { set, fate: 'delete', reasons: [why] };
+        return { set, fate: 'retained', reasons: [`locked until ${(0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatInstant */ .r4)(set.lockUntil)}`, why] };
+    });
+}
+/** Orders sets: the newest first; of one second, by the rest of the id. */
+function byAge(a, b) {
+    return b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1);
+}
+/** Why each set stays, by its id; what is not in the map may go. The sets are the newest first, and all of them count. */
+function keepingReasons(sets, policy) {
+    const reasons = new Map();
+    const keep = (set, reason) => {
+        if (set)
+            reasons.set(set.id, [...(reasons.get(set.id) ?? []), reason]);
+    };
+    const whole = sets.filter(isWhole);
+    keep(whole.find(isProven), 'the newest proven backup');
+    for (const set of whole.slice(0, policy.keepLast))
+        keep(set, `newest ${policy.keepLast}`);
+    for (const { name, count, periodOf } of periodsOf(policy)) {
+        const periods = Map.groupBy(whole, ({ takenAt }) => periodOf(takenAt));
+        for (const [period, members] of [...periods].slice(0, count)) {
+            const proven = members.find(isProven);
+            keep(members[0], `${name} of ${period}`);
+            if (proven !== members[0])
+                keep(proven, `${name} of ${period}, proven`);
+        }
+    }
+    for (const set of sets.filter((one) => !isWhole(one)).slice(0, policy.keepPartial)) {
+        keep(set, `newest ${policy.keepPartial} partial`);
+    }
+    return reasons;
+}
+function isWhole({ content }) {
+    return content === 'whole';
+}
+function isProven({ state }) {
+    return state === 'proven';
+}
+function periodsOf({ keepDaily, keepWeekly, keepMonthly }) {
+    return [
+        { name: 'daily', count: keepDaily, periodOf: dayOf },
+        { name: 'weekly', count: keepWeekly, periodOf: weekOf },
+        { name: 'monthly', count: keepMonthly, periodOf: (date) => dayOf(date).slice(0, 7) },
+    ];
+}
+function deletionReason(set, policy, keptDays) {
+    const damaged = set.state === 'damaged' ? 'damaged; ' : '';
+    if (!isWhole(set))
+        return `${damaged}older than the newest ${policy.keepPartial} partial`;
+    const day = dayOf(set.takenAt);
+    if (keptDays.has(day))
+        return `${damaged}another of ${day} is kept`;
+    const limits = periodsOf(policy).filter(({ count }) => count > 0);
+    const reach = [`keep-last ${policy.keepLast}`, ...limits.map(({ name, count }) => `keep-${name} ${count}`)];
+    return `${damaged}older than ${reach.join(', ')} reach`;
+}
+/** `2026-11-22`, in UTC. */
+function dayOf(date) {
+    return date.toISOString().slice(0, 10);
+}
+/** `2026-W47`: the week of ISO 8601 begins on Monday and belongs to the year of its Thursday. */
+function weekOf(date) {
+    const day = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
+    const thursday = new Date(day + (4 - (date.getUTCDay() || 7)) * 86_400_000);
+    const days = Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000);
+    return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`;
+}
+
+
+/***/ }),
+
 /***/ 425:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -44773,6 +45430,147 @@ function wholeOf(items) {
         return undefined;
     const { slice: _, ...whole } = oldest;
     return whole;
+}
+
+
+/***/ }),
+
+/***/ 2231:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   R: () => (/* binding */ sweepLeftOvers)
+/* harmony export */ });
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
+/* harmony import */ var _delete_set_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7345);
+/* harmony import */ var _evidence_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(202);
+/* harmony import */ var _evidence_history_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(67);
+/* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1197);
+
+
+
+
+
+const LEFT_OVER_AFTER_SECONDS = 7 * 86_400;
+/**
+ * Removes for good what is older than 7 days and belongs to no set: parts of dumps that never got their head, what an
+ * interrupted deletion left of a set, evidence of sets that are gone (but for history), open multipart uploads. It runs
+ * after the new set exists; that it may not delete (keys that can only write are a good idea) is a note.
+ *
+ * A set whose head lies hidden behind a delete marker is no left-over: somebody has hidden it, perhaps by mistake or in
+ * an attack, and its versions are what it can be brought back from.
+ */
+async function sweepLeftOvers(storage, database, clock, log) {
+    const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000);
+    try {
+        // The folders first: what is published in between is then among the heads.
+        const sets = await storage.folders(_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.sets(database));
+        const heads = await listHeads(storage, database);
+        const isLeftOver = async (id) => {
+            const set = (0,_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .parseSetId */ .h_)(id);
+            if (set === undefined || set.takenAt >= before || heads.some((head) => head.id === id))
+                return false;
+            return !(await hasHead(storage, _layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.head(database, id)));
+        };
+        let objects = 0;
+        for (const id of sets) {
+            if (await isLeftOver(id))
+                objects += await sweepVersions(storage, _layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.set(database, id), log);
+        }
+        // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
+        const present = new Set([...sets, ...heads.map(({ id }) => id)]);
+        objects += await sweepEvidence({ storage, database, log, isLeftOver }, present);
+        const uploads = await storage.abortUploads(_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.sets(database), before);
+        if (objects + uploads > 0)
+            log.info(`swept ${objects} objects and ${uploads} uploads that belong to no set`);
+        return hiddenFindings(database, heads.filter(({ isHidden }) => isHidden).map(({ id }) => id));
+    }
+    catch (error) {
+        const remedy = error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 ? ` Else: ${error.remedy}` : '';
+        return [
+            {
+                severity: 'note',
+                message: `Left-overs of unfinished dumps were not swept: ${(0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .messageOf */ .bD)(error)}`,
+                remedy: `Nothing, if these credentials shall not delete; a lifecycle rule for incomplete uploads does the rest.${remedy}`,
+            },
+        ];
+    }
+}
+/** The sets that have a head, or had one that still has a version. */
+async function listHeads(storage, database) {
+    const heads = new Map();
+    for await (const version of storage.versions(_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.heads(database))) {
+        const set = (0,_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .parseHeadKey */ .DZ)(version.key, database);
+        if (set)
+            heads.set(set.id, [...(heads.get(set.id) ?? []), version]);
+    }
+    return [...heads]
+        .filter(([, versions]) => versions.some(_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V))
+        .map(([id, versions]) => ({ id, isHidden: !versions.some((version) => version.isLatest && (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V)(version)) }));
+}
+/** Asks for one head once more: a listing alone shall not decide about deletion. */
+async function hasHead(storage, key) {
+    if ((await storage.head(key)) !== undefined)
+        return true;
+    return (await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .versionsBelow */ .jR)(storage, key)).some((version) => version.key === key && (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V)(version));
+}
+/** Deletes the evidence of sets that are gone, but for what is history; how many objects. */
+async function sweepEvidence(sweep, present) {
+    const { storage, database, log, isLeftOver } = sweep;
+    const names = await (0,_evidence_js__WEBPACK_IMPORTED_MODULE_2__/* .listEvidence */ .YD)(storage, database);
+    const isHistory = (0,_evidence_history_js__WEBPACK_IMPORTED_MODULE_4__/* .historyOf */ .o)(names);
+    const ids = names.filter(({ id, key }) => !present.has(id) && !isHistory(key)).map(({ id }) => id);
+    let objects = 0;
+    for (const id of new Set(ids)) {
+        if (await isLeftOver(id))
+            objects += await sweepVersions(storage, _layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.evidence(database, id), log, isHistory);
+    }
+    return objects;
+}
+/** Deletes every version below the prefix; how many. All of a dump are locked alike: one tells of the others. */
+async function sweepVersions(storage, prefix, log, isKept = () => false) {
+    const versions = (await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .versionsBelow */ .jR)(storage, prefix)).filter(({ key }) => !isKept(key));
+    if (await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .longestLock */ .UK)(storage, versions.filter(_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V).slice(0, 1))) {
+        log.debug(`sweep: ${prefix} is locked`);
+        return 0;
+    }
+    const { objects, problem } = await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .deleteVersions */ .$C)(storage, versions);
+    if (problem?.outcome === 'failed')
+        throw new Error(problem.reason);
+    return objects;
+}
+function hiddenFindings(database, ids) {
+    if (ids.length === 0)
+        return [];
+    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
+    return [
+        {
+            severity: 'note',
+            message: `The heads of ${ids.slice(0, 3).join(', ')}${more} are hidden behind delete markers: no reader sees these backups, and nothing deletes them`,
+            remedy: `If that was not meant, delete the markers in \`${_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.heads(database)}\`, and find out who set them; else delete all versions of these sets by hand.`,
+        },
+    ];
+}
+
+
+/***/ }),
+
+/***/ 1651:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   X: () => (/* binding */ mapConcurrently)
+/* harmony export */ });
+/** `work` on every item, at most `lanes` at once; the results in the order of the items. */
+async function mapConcurrently(items, lanes, work) {
+    const results = new Array(items.length);
+    const queue = items.entries();
+    const lane = async () => {
+        for (const [index, item] of queue)
+            results[index] = await work(item);
+    };
+    await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, lane));
+    return results;
 }
 
 
@@ -45075,9 +45873,9 @@ function nextLine(seconds) {
 /* harmony export */   DB: () => (/* binding */ parseSize),
 /* harmony export */   E9: () => (/* binding */ parseDuration),
 /* harmony export */   a3: () => (/* binding */ formatDuration),
+/* harmony export */   r4: () => (/* binding */ formatInstant),
 /* harmony export */   z3: () => (/* binding */ formatBytes)
 /* harmony export */ });
-/* unused harmony export formatInstant */
 const DURATION_UNITS = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
 const SIZE_UNITS = {
     B: 1,
@@ -45544,6 +46342,7 @@ const contentsCheck = {
     id: 'contents',
     title: 'The archive holds what the set says',
     modes: ['integrity'],
+    vouches: true,
     run: (0,reading/* lookInside */.Y)((inside) => {
         const { contents, toc } = inside;
         const problems = [
@@ -45964,6 +46763,7 @@ const manifestCheck = {
     id: 'manifest',
     title: 'Head and manifest agree',
     modes: ['smoke', 'integrity', 'database'],
+    vouches: true,
     async run(context) {
         const { manifest } = await context.openSet();
         return { summary: `manifest of ${(0,units/* formatCount */.B4)(manifest.parts.length)} parts`, findings: [] };
@@ -46062,6 +46862,7 @@ const partsCheck = {
     id: 'parts',
     title: 'Every part is there at its size',
     modes: ['smoke', 'integrity'],
+    vouches: true,
     async run(context) {
         const set = await context.openSet();
         const stored = new Map(await context.stored());
@@ -46220,6 +47021,7 @@ const rolesCheck = {
     id: 'roles',
     title: 'The roles that the schema names are in the backup',
     modes: ['integrity'],
+    vouches: true,
     run: (0,reading/* lookInside */.Y)((inside) => {
         const { contents } = inside;
         const decode = (0,archive_text/* decoderOf */.q)(contents.databaseFacts.encoding);
@@ -46356,6 +47158,7 @@ const rowsCheck = {
     id: 'rows',
     title: 'The stored rows are the rows that were dumped',
     modes: ['integrity'],
+    vouches: true,
     run: (0,reading/* lookInside */.Y)((inside) => {
         const findings = [];
         const read = inside.contents.tables.map((table) => readOf(table, inside)).filter((one) => one !== undefined);
@@ -46530,6 +47333,7 @@ const sequencesCheck = {
     id: 'sequence-values',
     title: 'No sequence is behind where it stood',
     modes: ['integrity'],
+    vouches: true,
     run: (0,reading/* lookInside */.Y)(({ contents, toc }) => {
         if (!toc)
             return { status: 'not run', summary: 'the archive has no readable table of contents', findings: [] };
@@ -46548,6 +47352,7 @@ const signatureCheck = {
     id: 'signature',
     title: 'The signature is by a known key',
     modes: ['smoke', 'integrity', 'database'],
+    vouches: true,
     async run(context) {
         const { signature } = await context.openSet();
         if (signature === 'checked')
@@ -46564,6 +47369,7 @@ const sizeChangeCheck = {
     id: 'size-change',
     title: 'The size is near that of the backup before',
     modes: ['smoke'],
+    vouches: true,
     async run(context) {
         if (await context.named())
             return ABOUT_ALL_TABLES;
@@ -46601,6 +47407,7 @@ const sourceCheck = {
     id: 'source',
     title: 'The backup is of the same database as those before',
     modes: ['smoke'],
+    vouches: true,
     async run(context) {
         const { source } = (await context.openSet()).manifest;
         const others = new Map();
@@ -46702,7 +47509,7 @@ const storageQuotaCheck = {
                 {
                     severity: used > FAIL * storageQuota ? 'failure' : 'warning',
                     message: `The backups of ${catalog.database} take ${(0,units/* formatBytes */.z3)(used)}, ${share} of \`storage-quota\``,
-                    remedy: 'See with `retention: plan` of action-dump what could go, expire old versions by a lifecycle rule, or raise `storage-quota`.',
+                    remedy: 'See with `retention: plan` what could go, expire old versions by a lifecycle rule, or raise `storage-quota`.',
                 },
             ],
         };
@@ -46719,6 +47526,7 @@ const storedBytesCheck = {
     id: 'stored-bytes',
     title: 'Every stored byte is what was written',
     modes: ['integrity'],
+    vouches: true,
     async run(context) {
         const { bytesRead, partsRead, partsExpected, damage } = await context.reading();
         const { slice } = context;
@@ -46734,6 +47542,7 @@ const toolsCheck = {
     id: 'tools',
     title: 'The dump was made by tools as new as the server',
     modes: ['smoke', 'integrity'],
+    vouches: true,
     async run(context) {
         const { source, tools } = (await context.openSet()).manifest;
         const summary = `pg_dump ${tools.pgDump}, server ${source.serverVersion}`;
@@ -46757,6 +47566,7 @@ const totalsCheck = {
     id: 'totals',
     title: 'Tables, rows and large objects are about as many as before',
     modes: ['smoke'],
+    vouches: true,
     async run(context) {
         if (await context.named())
             return ABOUT_ALL_TABLES;

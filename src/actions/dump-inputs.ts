@@ -1,4 +1,3 @@
-import type { RetentionPolicy } from '../backup-set/retention.ts'
 import { parseRecipients } from '../streams/age.ts'
 import {
   readSigningInputs,
@@ -11,9 +10,16 @@ import {
 import { type ConnectionInputs, readConnectionInputs } from './connection-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
+import { type KeepingInputs, readKeepingInputs } from './retention-inputs.ts'
 
 /** The inputs of action-dump. Durations are seconds, sizes bytes; empty lists mean that nothing was asked for. */
-export interface DumpInputs extends StorageInputs, ConnectionInputs, SigningInputs, TargetInputs, ReportingInputs {
+export interface DumpInputs
+  extends StorageInputs,
+    ConnectionInputs,
+    SigningInputs,
+    TargetInputs,
+    KeepingInputs,
+    ReportingInputs {
   readonly label: string
   readonly content: 'all' | 'schema' | 'data'
   /** Patterns with pg_dump's meaning. */
@@ -28,7 +34,6 @@ export interface DumpInputs extends StorageInputs, ConnectionInputs, SigningInpu
   /** age recipients; empty: not encrypted. */
   readonly recipients: string[]
   readonly retention: 'after-dump' | 'plan' | 'off'
-  readonly policy: RetentionPolicy
   readonly lockDays?: number
   readonly storageClass?: string
 }
@@ -44,8 +49,6 @@ const STORAGE_CLASS: Shape = {
   problem: 'is not the name of a storage class',
   accepted: 'an S3 storage class such as STANDARD_IA',
 }
-
-const MOST_KEPT = 100_000
 
 /**
  * Reads the inputs of action-dump; all that is wrong with them is in one InputError. `cores` sets the default of `jobs`.
@@ -71,8 +74,8 @@ export function readDumpInputs(source: InputSource, cores: number, env?: NodeJS.
       ...readSigningInputs(inputs),
       ...readTargetInputs(inputs),
       retention: inputs.oneOf('retention', ['after-dump', 'plan', 'off'], 'after-dump'),
-      policy: readPolicy(inputs),
-      ...readKeeping(inputs),
+      ...readKeepingInputs(inputs),
+      ...readStoring(inputs),
     }
     if (values.storage.startsWith('file:')) {
       const accepted = 'nothing, or a storage of the form s3://bucket'
@@ -99,18 +102,7 @@ function readRecipients(inputs: InputReader): string[] {
   return [...new Set(recipients)]
 }
 
-/** A count of 0 keeps none of that kind; something is always kept, and the set that a run writes is never too many. */
-function readPolicy(inputs: InputReader): RetentionPolicy {
-  return {
-    keepLast: inputs.integer('keep-last', 1, MOST_KEPT) ?? 3,
-    keepDaily: inputs.integer('keep-daily', 0, MOST_KEPT) ?? 30,
-    keepWeekly: inputs.integer('keep-weekly', 0, MOST_KEPT) ?? 0,
-    keepMonthly: inputs.integer('keep-monthly', 0, MOST_KEPT) ?? 0,
-    keepPartial: inputs.integer('keep-partial', 1, MOST_KEPT) ?? 10,
-  }
-}
-
-function readKeeping(inputs: InputReader): Pick<DumpInputs, 'lockDays' | 'storageClass'> {
+function readStoring(inputs: InputReader): Pick<DumpInputs, 'lockDays' | 'storageClass'> {
   const lockDays = inputs.integer('lock-days', 1, 36_500)
   const storageClass = inputs.optional('storage-class', STORAGE_CLASS)
   return { ...(lockDays !== undefined && { lockDays }), ...(storageClass !== undefined && { storageClass }) }

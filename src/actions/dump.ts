@@ -1,6 +1,8 @@
+import type { KeyObject } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { type Catalog, readCatalog } from '../backup-set/find.ts'
+import { lockFindings } from '../backup-set/retention-findings.ts'
 import { publicKeyOf } from '../backup-set/signature.ts'
 import { InputError } from '../base/errors.ts'
 import { systemClock } from '../base/ports.ts'
@@ -17,7 +19,7 @@ import type { Storage } from '../storage/storage.ts'
 import { connect, readSettings } from './connection-inputs.ts'
 import { type DumpInputs, readDumpInputs } from './dump-inputs.ts'
 import { retain } from './retain.ts'
-import { openStorageOf, reporting, stageRunner, startReport } from './session.ts'
+import { openStorageOf, type RunStage, reporting, stageRunner, startReport } from './session.ts'
 import { tellStanding } from './standing.ts'
 
 function emptyReport(runner: Runner): DumpReport {
@@ -54,7 +56,7 @@ async function dump(runner: Runner, report: DumpReport): Promise<void> {
       const common = { storage, source, tools, temp, database, secrets, clock: systemClock, log, signal }
       const options = { ...common, lifeboatVersion: VERSION, stage, ...optionsOf(inputs) }
       describe(report, await dumpDatabase(options))
-      await retain(runner, storage, report, inputs, stage)
+      await retainAfterDump(runner, storage, report, inputs, stage)
     } finally {
       await source.close()
     }
@@ -77,8 +79,30 @@ function announce(report: DumpReport, inputs: DumpInputs): void {
 }
 
 /** Whoever signs counts only evidence that is signed alike, as everybody will who is given the public half. */
-function catalogOf(storage: Storage, database: string, { signingKey }: DumpInputs): Promise<Catalog> {
-  return readCatalog(storage, database, signingKey === undefined ? [] : [publicKeyOf(signingKey)])
+function catalogOf(storage: Storage, database: string, inputs: DumpInputs): Promise<Catalog> {
+  return readCatalog(storage, database, verifyKeysOf(inputs))
+}
+
+function verifyKeysOf({ signingKey }: DumpInputs): KeyObject[] {
+  return signingKey === undefined ? [] : [publicKeyOf(signingKey)]
+}
+
+/** Now that the new set exists: whatever comes of it, the dump has passed. */
+async function retainAfterDump(
+  runner: Runner,
+  storage: Storage,
+  report: DumpReport,
+  inputs: DumpInputs,
+  stage: RunStage,
+): Promise<void> {
+  const { retention: mode, policy, lockDays } = inputs
+  if (mode === 'off') return
+  const written = report.backupId === undefined ? {} : { written: report.backupId }
+  const retaining = { mode, policy, verifyKeys: verifyKeysOf(inputs), ...written }
+  await stage('retention', 'Retention', (meter) => retain(runner, storage, report, retaining, meter))
+  // Once locks keep something, that is told with the facts.
+  const isRetaining = report.retention?.sets.some(({ outcome }) => outcome === 'retained')
+  if (!isRetaining) report.findings.push(...lockFindings(policy, lockDays))
 }
 
 function clientTools({ log, signal, context }: Runner, { serverMajor: major }: Database): Promise<PostgresTools> {

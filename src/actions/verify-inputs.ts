@@ -15,6 +15,7 @@ import {
 import { type ConnectionInputs, readConnectionInputs } from './connection-inputs.ts'
 import { type InputReader, type InputSource, readInputs, type Shape } from './inputs.ts'
 import { type ReportingInputs, readReportingInputs } from './reporting-inputs.ts'
+import { type KeepingInputs, readKeepingInputs } from './retention-inputs.ts'
 
 /** The inputs of action-verify. Durations are seconds, percentages fractions, sizes bytes. */
 export interface VerifyInputs
@@ -23,6 +24,7 @@ export interface VerifyInputs
     SigningInputs,
     TargetInputs,
     ConnectionInputs,
+    KeepingInputs,
     ReportingInputs {
   readonly mode: Mode
   readonly slice?: Slice
@@ -38,6 +40,7 @@ export interface VerifyInputs
   readonly acceptSource: string[]
   /** Ids of checks. */
   readonly require: string[]
+  readonly retention: 'after-verify' | 'plan' | 'off'
 }
 
 const SLICE: Shape = {
@@ -81,7 +84,10 @@ export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): 
       ...readQuota(inputs),
       acceptSource: readAcceptedSources(inputs),
       require: readRequired(inputs, mode),
+      retention: inputs.oneOf('retention', ['after-verify', 'plan', 'off'], 'off'),
+      ...readKeepingInputs(inputs),
     }
+    assertRetains(inputs, values)
     if (values.sizeChangeWarn > values.sizeChangeFail) {
       inputs.reject('size-change-warn', 'is above size-change-fail', 'a percentage up to that of size-change-fail')
     }
@@ -90,6 +96,15 @@ export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): 
     }
     return values
   })
+}
+
+/** Older backups go when the newest one has been looked at, and as a whole. */
+function assertRetains(inputs: InputReader, { retention, mode, backup, tables }: VerifyInputs): void {
+  if (retention === 'off') return
+  const off = 'nothing, or `off`'
+  if (mode === 'database') inputs.reject('retention', 'has no meaning in the mode database', off)
+  if (backup.kind !== 'latest') inputs.reject('retention', 'has no meaning for any other `backup` than latest', off)
+  if (tables.length > 0) inputs.reject('retention', 'and `tables` exclude each other', 'only one of the two')
 }
 
 function readNarrowing(inputs: InputReader, mode: Mode): Pick<VerifyInputs, 'slice' | 'tables'> {

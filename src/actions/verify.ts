@@ -1,7 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { isDamage } from '../backup-set/damage.ts'
 import { type Catalog, chooseSet } from '../backup-set/find.ts'
-import { verdictOf } from '../base/findings.ts'
+import { withheldFinding } from '../backup-set/retention-findings.ts'
+import { sweepLeftOvers } from '../backup-set/sweep.ts'
+import { type CheckStatus, verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
 import { checksOf, runChecks } from '../checks/check.ts'
 import type { CheckContext, Facts, Limits } from '../checks/context.ts'
@@ -17,6 +19,7 @@ import { connect, readSettings } from './connection-inputs.ts'
 import { describeSet } from './describe-set.ts'
 import { openCatalog } from './find-backup.ts'
 import { keepEvidence } from './keep-evidence.ts'
+import { retain } from './retain.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
 import { tellStanding } from './standing.ts'
 import { looksAtServer, readsParts, readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
@@ -61,6 +64,7 @@ async function examine(runner: Runner, report: VerifyReport, subject: Subject): 
   if (readsParts(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
     await record(runner, report, context, { inputs, isClosed })
   }
+  await retainAfterVerify(runner, report, subject)
   report.state = await catalog.evidence.stateOf(head.id)
 }
 
@@ -136,6 +140,26 @@ async function isDisowned(opened: Facts['openSet']): Promise<boolean> {
   )
   return code === 'bad-signature' || code === 'unsigned-set'
 }
+
+/** Older backups go once the newest one is known to be good, as far as this run could tell; and what belongs to none goes. */
+async function retainAfterVerify(runner: Runner, report: VerifyReport, { inputs, storage }: Subject): Promise<void> {
+  const { retention: mode, policy, verifyKeys, stallTimeout } = inputs
+  if (mode === 'off') return
+  const against = report.checks.filter(({ id, status }) => VOUCHING.has(id) && BAD.has(status))
+  if (against.length > 0) {
+    report.findings.push(withheldFinding(against.map(({ title }) => title)))
+    return
+  }
+  const { log } = runner
+  await log.group('Retention', async () => {
+    if (mode !== 'plan') report.findings.push(...(await sweepLeftOvers(storage, report.database, systemClock, log)))
+    const retaining = { mode, policy, verifyKeys }
+    await runner.progress('Retention', (meter) => retain(runner, storage, report, retaining, meter), stallTimeout)
+  })
+}
+
+const VOUCHING = new Set(CHECKS.filter(({ vouches }) => vouches).map(({ id }) => id))
+const BAD = new Set<CheckStatus>(['failed', 'unverified'])
 
 /** What this run did not look at, for the headline. */
 async function limit(report: VerifyReport, context: CheckContext, isClosed: boolean): Promise<void> {

@@ -17,6 +17,15 @@ export function couldNotRead({ message, remedy }: LifeboatError): Finding {
   }
 }
 
+/** Where the newest set is not known to be good, the older ones are what there is. */
+export function withheldFinding(titles: readonly string[]): Finding {
+  return {
+    severity: 'note',
+    message: `Retention deleted nothing, since the newest backup is not known to be good: ${titles.join(', ')}`,
+    remedy: 'See to that; the next run whose checks of the backup pass deletes what may go.',
+  }
+}
+
 /** What should have gone and is still there. */
 export function deletionFindings(
   sets: readonly { outcome: string; reasons: readonly string[] }[],
@@ -47,7 +56,7 @@ export function deletionFindings(
     findings.push({
       severity: 'note',
       message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
-      remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first dump after that.',
+      remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
     })
   }
   return findings

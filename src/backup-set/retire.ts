@@ -17,12 +17,12 @@ import { couldNotRead, deletionFindings, foreignFindings, proofFindings } from '
 export interface RetireOptions {
   storage: Storage
   database: string
-  /** `plan` deletes nothing. */
-  mode: 'after-dump' | 'plan'
+  /** Nothing is deleted. */
+  isPlan: boolean
   policy: RetentionPolicy
   readSets: () => Promise<KnownSets>
-  /** The set that this very run wrote. */
-  written: string
+  /** The set that this very run wrote, if it wrote one. */
+  written?: string
   /** Where there are any, sets that none of them has signed are left alone. */
   verifyKeys: readonly KeyObject[]
   clock: Clock
@@ -66,7 +66,7 @@ export interface Retirement {
 const CONCURRENT_SETS = 4
 
 /**
- * Retention after a dump: reads the sets, plans, deletes what may go, and tells of each set what became of it. What
+ * Retention: reads the sets, plans, deletes what may go, and tells of each set what became of it. What
  * cannot be read or deleted is a finding and ends no run; only the signal's reason is thrown. Two runs at once do no
  * harm: each deletes only what it would delete alone.
  */
@@ -75,12 +75,13 @@ export async function retireSets(options: RetireOptions): Promise<Retirement> {
   options.signal.throwIfAborted()
   if (read instanceof LifeboatError) return { sets: [], freedBytes: 0, findings: [couldNotRead(read)] }
   const { considered, foreign, isHistory } = read
+  const { written } = options
   const now = options.clock.now()
-  const decisions = planRetention(considered, options.policy, { now, written: options.written })
+  const decisions = planRetention(considered, options.policy, { now, ...(written !== undefined && { written }) })
   const doomed = decisions.filter(({ fate }) => fate === 'delete')
   announce(options, decisions.length, doomed)
   const deletions = await deleteAll(options, doomed, isHistory)
-  const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.mode))
+  const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.isPlan))
   const strangers = foreign.map(leftAlone)
   return {
     sets: [...retired, ...strangers].sort(byAge),
@@ -98,19 +99,18 @@ async function readAll({ storage, database, readSets, verifyKeys, signal }: Reti
   return { isHistory, ...(await readRetainable(storage, database, sets, { verifyKeys, statesOf, signal })) }
 }
 
-function announce({ log, mode }: RetireOptions, sets: number, doomed: readonly Decision<ConsideredSet>[]): void {
+function announce({ log, isPlan }: RetireOptions, sets: number, doomed: readonly Decision<ConsideredSet>[]): void {
   const bytes = doomed.reduce((sum, { set }) => sum + set.bytes, 0)
-  const would = mode === 'plan' ? 'would keep' : 'keeping'
+  const would = isPlan ? 'would keep' : 'keeping'
   log.info(`${would} ${sets - doomed.length} of ${sets} sets; ${doomed.length} may go (${formatBytes(bytes)})`)
 }
 
 /** Deletes the sets, or plans to, the oldest first. What keeps these credentials from one of them keeps them from the others. */
 async function deleteAll(
-  { storage, database, mode, log, meter, signal }: RetireOptions,
+  { storage, database, isPlan, log, meter, signal }: RetireOptions,
   doomed: readonly Decision<ConsideredSet>[],
   isHistory: KnownSets['isHistory'],
 ): Promise<Map<string, SetDeletion>> {
-  const isPlan = mode === 'plan'
   const deletions = new Map<string, SetDeletion>()
   let hasFailed = false
   meter.expect(
@@ -152,13 +152,13 @@ async function tried<T>(work: () => Promise<T>): Promise<T | LifeboatError> {
 function describe(
   { set, fate, reasons }: Decision<ConsideredSet>,
   deletion: SetDeletion | undefined,
-  mode: RetireOptions['mode'],
+  isPlan: boolean,
 ): RetiredSet {
   const { id, takenAt, state, content, bytes } = set
   const facts = { id, takenAt, state, content, bytes }
   if (deletion === undefined) return { ...facts, outcome: fate === 'retained' ? 'retained' : 'kept', reasons }
   const outcomes = {
-    deleted: mode === 'plan' ? 'would be deleted' : 'deleted',
+    deleted: isPlan ? 'would be deleted' : 'deleted',
     retained: 'retained',
     failed: 'not deleted',
   } as const

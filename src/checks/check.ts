@@ -20,6 +20,8 @@ export interface Check {
   id: string
   title: string
   modes: readonly Exclude<Mode, 'full'>[]
+  /** Speaks for the examined set itself: retention deletes older ones only after all of these have passed. */
+  vouches?: true
   run(context: CheckContext): Promise<CheckOutcome>
 }
 

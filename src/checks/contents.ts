@@ -16,6 +16,7 @@ export const contentsCheck: Check = {
   id: 'contents',
   title: 'The archive holds what the set says',
   modes: ['integrity'],
+  vouches: true,
   run: lookInside((inside) => {
     const { contents, toc } = inside
     const problems = [

@@ -5,6 +5,7 @@ export const manifestCheck: Check = {
   id: 'manifest',
   title: 'Head and manifest agree',
   modes: ['smoke', 'integrity', 'database'],
+  vouches: true,
   async run(context) {
     const { manifest } = await context.openSet()
     return { summary: `manifest of ${formatCount(manifest.parts.length)} parts`, findings: [] }

@@ -14,6 +14,7 @@ export const partsCheck: Check = {
   id: 'parts',
   title: 'Every part is there at its size',
   modes: ['smoke', 'integrity'],
+  vouches: true,
   async run(context) {
     const set = await context.openSet()
     const stored = new Map(await context.stored())

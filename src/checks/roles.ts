@@ -9,6 +9,7 @@ export const rolesCheck: Check = {
   id: 'roles',
   title: 'The roles that the schema names are in the backup',
   modes: ['integrity'],
+  vouches: true,
   run: lookInside((inside) => {
     const { contents } = inside
     const decode = decoderOf(contents.databaseFacts.encoding)

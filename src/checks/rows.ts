@@ -9,6 +9,7 @@ export const rowsCheck: Check = {
   id: 'rows',
   title: 'The stored rows are the rows that were dumped',
   modes: ['integrity'],
+  vouches: true,
   run: lookInside((inside) => {
     const findings: Finding[] = []
     const read = inside.contents.tables.map((table) => readOf(table, inside)).filter((one) => one !== undefined)

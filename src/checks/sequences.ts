@@ -11,6 +11,7 @@ export const sequencesCheck: Check = {
   id: 'sequence-values',
   title: 'No sequence is behind where it stood',
   modes: ['integrity'],
+  vouches: true,
   run: lookInside(({ contents, toc }) => {
     if (!toc) return { status: 'not run', summary: 'the archive has no readable table of contents', findings: [] }
     const behind = sequencesBehind((contents.inventory ?? {}) as Partial<Inventory>, toc)

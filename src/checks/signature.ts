@@ -4,6 +4,7 @@ export const signatureCheck: Check = {
   id: 'signature',
   title: 'The signature is by a known key',
   modes: ['smoke', 'integrity', 'database'],
+  vouches: true,
   async run(context) {
     const { signature } = await context.openSet()
     if (signature === 'checked') return { summary: 'made by a key in verify-key', findings: [] }

@@ -6,6 +6,7 @@ export const sizeChangeCheck: Check = {
   id: 'size-change',
   title: 'The size is near that of the backup before',
   modes: ['smoke'],
+  vouches: true,
   async run(context) {
     if (await context.named()) return ABOUT_ALL_TABLES
     const previous = await context.previous()

@@ -11,6 +11,7 @@ export const sourceCheck: Check = {
   id: 'source',
   title: 'The backup is of the same database as those before',
   modes: ['smoke'],
+  vouches: true,
   async run(context) {
     const { source } = (await context.openSet()).manifest
     const others = new Map<string, PastSet>()

@@ -29,7 +29,7 @@ export const storageQuotaCheck: Check = {
           severity: used > FAIL * storageQuota ? 'failure' : 'warning',
           message: `The backups of ${catalog.database} take ${formatBytes(used)}, ${share} of \`storage-quota\``,
           remedy:
-            'See with `retention: plan` of action-dump what could go, expire old versions by a lifecycle rule, or raise `storage-quota`.',
+            'See with `retention: plan` what could go, expire old versions by a lifecycle rule, or raise `storage-quota`.',
         },
       ],
     }

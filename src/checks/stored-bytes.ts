@@ -8,6 +8,7 @@ export const storedBytesCheck: Check = {
   id: 'stored-bytes',
   title: 'Every stored byte is what was written',
   modes: ['integrity'],
+  vouches: true,
   async run(context) {
     const { bytesRead, partsRead, partsExpected, damage } = await context.reading()
     const { slice } = context

@@ -5,6 +5,7 @@ export const toolsCheck: Check = {
   id: 'tools',
   title: 'The dump was made by tools as new as the server',
   modes: ['smoke', 'integrity'],
+  vouches: true,
   async run(context) {
     const { source, tools } = (await context.openSet()).manifest
     const summary = `pg_dump ${tools.pgDump}, server ${source.serverVersion}`

@@ -20,6 +20,7 @@ export const totalsCheck: Check = {
   id: 'totals',
   title: 'Tables, rows and large objects are about as many as before',
   modes: ['smoke'],
+  vouches: true,
   async run(context) {
     if (await context.named()) return ABOUT_ALL_TABLES
     const { totals } = context.head

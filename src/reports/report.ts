@@ -111,7 +111,7 @@ export interface DumpReport extends ReportBase {
 /** What retention made of the backups of one database. */
 export interface RetentionReport {
   /** `plan`: nothing was deleted. */
-  mode: 'after-dump' | 'plan'
+  mode: 'after-dump' | 'after-verify' | 'plan'
   policy: { keepLast: number; keepDaily: number; keepWeekly: number; keepMonthly: number; keepPartial: number }
   /** Newest first. */
   sets: RetentionRow[]
@@ -166,6 +166,8 @@ export interface VerifyReport extends ReportBase {
   limitation?: string
   /** How many bytes were fetched and digested; 0 in the modes that read no parts. */
   bytesRead: number
+  /** What became of older backups; undefined where it was not asked for, or not reached. */
+  retention?: RetentionReport
 }
 
 /** What the manifest of the examined set says. */

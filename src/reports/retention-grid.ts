@@ -1,10 +1,15 @@
 import { formatBytes } from '../base/units.ts'
 import { code, words } from './escape.ts'
 import { count, type Fact, formatMinute, type Grid } from './page.ts'
-import type { DumpReport, RetentionReport } from './report.ts'
+import type { RetentionReport } from './report.ts'
+
+/** A run that may have applied retention. */
+interface Retained {
+  retention?: RetentionReport
+}
 
 /** What retention came to, in a line. */
-export function retentionFacts({ retention }: DumpReport): Fact[] {
+export function retentionFacts({ retention }: Retained): Fact[] {
   if (retention === undefined || retention.sets.length === 0) return []
   const { mode, sets, freedBytes } = retention
   const gone = sets.filter(({ outcome }) => outcome === 'deleted' || outcome === 'would be deleted').length
@@ -23,7 +28,7 @@ export function retentionFacts({ retention }: DumpReport): Fact[] {
 const PARTIAL = { whole: '', schema: ', schema only', data: ', data only', filtered: ', filtered' } as const
 
 /** Every backup, what became of it, and why. */
-export function retentionGrid({ retention }: DumpReport): Grid[] {
+export function retentionGrid({ retention }: Retained): Grid[] {
   if (retention === undefined || retention.sets.length === 0) return []
   const columns = [
     { title: 'Backup' },

@@ -15,14 +15,20 @@ import {
   whereFacts,
 } from './page.ts'
 import type { SetFacts, VerifyReport } from './report.ts'
+import { retentionFacts, retentionGrid } from './retention-grid.ts'
 
 /** What a verification's report says. */
 export function verifyPage(report: VerifyReport): Page {
   return {
     ...basePage(report),
     headline: headline(report),
-    facts: [...whereFacts(report), ...runFacts(report), ...(report.set ? setFacts(report.set) : [])],
-    grids: detailGrids(report.checks),
+    facts: [
+      ...whereFacts(report),
+      ...runFacts(report),
+      ...(report.set ? setFacts(report.set) : []),
+      ...retentionFacts(report),
+    ],
+    grids: [...detailGrids(report.checks), ...retentionGrid(report)],
   }
 }
 

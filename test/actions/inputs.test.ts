@@ -122,6 +122,8 @@ test('the defaults are those that are documented', async () => {
     tables: [],
     acceptSource: [],
     require: [],
+    retention: 'off',
+    policy: { keepLast: 3, keepDaily: 30, keepWeekly: 0, keepMonthly: 0, keepPartial: 10 },
     rtoTarget: 3_600,
     rpoTarget: 108_000,
   })
@@ -297,6 +299,24 @@ test('all problems come at once, each with what is accepted and an example', asy
     'lock-days',
     's3-endpoint',
     'storage-class',
+  ])
+})
+
+test('retention after a verification wants to have looked at the newest backup, as a whole', async () => {
+  const storage = 's3://bucket'
+  const kept = { retention: 'after-verify', 'keep-last': '7', 'keep-daily': '14' }
+  const values = await readVerifyInputs(source({ storage, ...kept, mode: 'integrity', slice: '3/7' }))
+  expect(values).toMatchObject({ retention: 'after-verify', policy: { keepLast: 7, keepDaily: 14, keepPartial: 10 } })
+  const wrong = { storage, retention: 'plan', mode: 'database', backup: 'proven', tables: 'orders' }
+  expect(await problemsOf(() => readVerifyInputs(source(wrong)))).toMatchObject([
+    { input: 'retention', problem: expect.stringContaining('mode database') },
+    { input: 'retention', problem: expect.stringContaining('backup') },
+    { input: 'retention', problem: expect.stringContaining('tables') },
+  ])
+  const counts = { storage, retention: 'after-dump', 'keep-last': '0' }
+  expect((await problemsOf(() => readVerifyInputs(source(counts)))).map(({ input }) => input)).toEqual([
+    'retention',
+    'keep-last',
   ])
 })
 

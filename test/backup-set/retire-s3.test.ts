@@ -64,7 +64,7 @@ test('what is locked is left wholly alone, whether the head says so, a rule of t
   const Key = `backups/pg/${layout.part('shop', held.id, 'database/1.dat.zst')}`
   await service.client.send(new PutObjectLegalHoldCommand({ Bucket: bucket, Key, LegalHold: { Status: 'ON' } }))
   const before = await countVersions(bucket, told, untold, held, newest)
-  const plan = await retire(storage, { mode: 'plan' })
+  const plan = await retire(storage, { isPlan: true })
   expect(outcomes(plan).map((line) => line.replace('would be deleted', 'deleted'))).toEqual([
     `${newest.id}: kept`,
     `${free.id}: deleted`,
@@ -99,7 +99,7 @@ test('evidence that is locked for longer than its set does not keep it, and is s
   await writeSet(storage, daysAgo(1))
   const key = `${layout.evidence('shop', old.id)}20261001T000000Z-integrity-passed-abcdef.json`
   await storage.put(key, Buffer.from('{}'), { lockUntil: new Date(Date.now() + 2_000) })
-  const { sets, findings } = await retire(storage, { mode: 'after-dump' })
+  const { sets, findings } = await retire(storage)
   expect(sets.at(-1)?.outcome).toBe('deleted')
   expect(findings.filter(({ message }) => !message.includes('proven'))).toEqual([])
   const log = memoryLog()

@@ -23,7 +23,7 @@ test('deletes all of a set with its evidence, and nothing else; a plan tells the
     await storage.put('shop/sets/notes/readme.txt', Buffer.from('no set'))
     await storage.put(`shop2/heads/${newSetId(hoursAgo(99), 'nightly')}.json`, Buffer.from('another database'))
     const before = await keysOf(storage)
-    const plan = await retire(storage, { clock, mode: 'plan' })
+    const plan = await retire(storage, { clock, isPlan: true })
     expect(outcomes(plan)).toEqual([`${newest.id}: kept`, `${proven.id}: kept`, `${old.id}: would be deleted`])
     expect(plan.lines.join()).toMatch(/would delete \S+ \(\S+ KiB\): damaged; older than keep-last 1 reach/)
     expect(await keysOf(storage)).toEqual(before)
@@ -223,7 +223,7 @@ test('backups that were never proven are told of, too, once the oldest is 35 day
     await writeSet(storage, hoursAgo(36 * 24), { content: 'schema' })
     expect((await retire(storage, { clock })).findings).toEqual([])
     await writeSet(storage, hoursAgo(36 * 24))
-    const { findings } = await retire(storage, { clock, mode: 'plan' })
+    const { findings } = await retire(storage, { clock, isPlan: true })
     expect(findings).toMatchObject([
       { severity: 'warning', message: expect.stringContaining('No whole backup is proven') },
     ])

@@ -91,7 +91,7 @@ export async function retire(
   const retirement = await retireSets({
     storage,
     database: 'shop',
-    mode: 'after-dump',
+    isPlan: false,
     policy: LAST_ONE,
     readSets: async () => {
       const { sets, evidence } = await readCatalog(storage, 'shop', [])
@@ -102,7 +102,6 @@ export async function retire(
         isHistory: historyOf(evidence.names),
       }
     },
-    written: '',
     verifyKeys: [],
     clock: systemClock,
     log,

@@ -2,7 +2,8 @@ import { createPrivateKey } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { ListObjectVersionsCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import type { DumpReport } from '../../src/reports/report.ts'
+import { newSetId } from '../../src/backup-set/layout.ts'
+import type { DumpReport, VerifyReport } from '../../src/reports/report.ts'
 import { keyPair, testRestore, writeSet } from '../backup-set/retiring.ts'
 import { availableMajors } from '../support/postgres.ts'
 import { expectExit, Lab, reportOf, type TestStorage } from './support.ts'
@@ -90,4 +91,49 @@ test('in a bucket with versions and locks: what is signed and free goes for good
   expect(DeleteMarkers ?? []).toEqual([])
   expect(Versions.filter(({ Key = '' }) => Key.includes(free.id))).toEqual([])
   expect(Versions.filter(({ Key = '' }) => Key.includes(locked.id))).toHaveLength(5)
+}, 120_000)
+
+test('a dump that can only write, and retention in a job of its own: once the newest backup has passed', async () => {
+  const storage = await lab.storage('s3')
+  const s3 = await lab.s3()
+  await s3.allowGuest(storage.bucket ?? '', ['s3:PutObject'])
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = s3.guest
+  const env = { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY }
+  const oldest = await writeSet(storage.storage, daysAgo(50))
+  const proven = await writeSet(storage.storage, daysAgo(40))
+  await testRestore(storage.storage, proven, 'passed', daysAgo(1))
+  const abandoned = `shop/sets/${newSetId(daysAgo(30), 'nightly')}/database/1.dat.zst`
+  await storage.storage.put(abandoned, Buffer.alloc(2 << 20))
+  const inputs = { 'database-url': url, database: 'shop', retention: 'off' }
+  const dump = await lab.run('action-dump', storage, inputs, { env })
+  expectExit(dump, 0)
+  const written = dump.outputs['backup-id'] ?? ''
+  const before = await storage.keys()
+  expect(before).toContain(abandoned)
+
+  const verify = async (options: Record<string, string>, exit: number) => {
+    const known = { 'accept-source': 'unknown/app', 'size-change-fail': '1000%', 'keep-last': '1', 'keep-daily': '0' }
+    const result = await lab.run('action-verify', storage, { database: 'shop', ...known, ...options })
+    expectExit(result, exit)
+    const report = await reportOf<VerifyReport>(result)
+    return { ...result, report, fates: report.retention?.sets.map(({ id, outcome }) => `${id} ${outcome}`) }
+  }
+  // Another database than the older ones: the backup itself is not what it should be.
+  const refused = await verify({ retention: 'after-verify', 'accept-source': '' }, 1)
+  expect(refused.fates).toBeUndefined()
+  const told = 'Retention deleted nothing, since the newest backup is not known to be good: '
+  expect(refused.report.findings.map(({ message }) => message)).toContainEqual(expect.stringContaining(told))
+  const accepted = refused.report.checks.flatMap(({ findings }) => findings).map(({ remedy }) => remedy ?? '')
+  const source = /`accept-source: ([^`]+)`/.exec(accepted.join('\n'))?.[1] ?? ''
+  const plan = await verify({ retention: 'plan', 'accept-source': source }, 0)
+  expect(plan.fates).toEqual([`${written} kept`, `${proven.id} kept`, `${oldest.id} would be deleted`])
+  expect(await storage.keys()).toEqual(before)
+
+  // What has nothing to do with the backup itself, storage that fills up least of all, keeps nothing from going.
+  const full = await verify({ retention: 'after-verify', 'accept-source': source, 'storage-quota': '1MiB' }, 1)
+  expect(full.report.checks.flatMap(({ id, status }) => (status === 'failed' ? [id] : []))).toEqual(['storage-quota'])
+  expect(full.fates).toEqual([`${written} kept`, `${proven.id} kept`, `${oldest.id} deleted`])
+  expect(full.summary).toContain('keeps 2 backups, deleted 1')
+  expect(await storage.keys('shop/heads/')).toEqual([proven.id, written].map((id) => `shop/heads/${id}.json`))
+  expect(await storage.keys()).not.toContain(abandoned)
 }, 120_000)

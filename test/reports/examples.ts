@@ -222,6 +222,7 @@ export const sealedVerify: VerifyReport = {
   lossBudget: { ...DAY_ONE, everProven: true },
   backupAgeSeconds: 10_800,
   bytesRead: 327_155_712,
+  ...(passedDump.retention && { retention: { ...passedDump.retention, mode: 'after-verify' } }),
   limitation: 'The backup is encrypted and no `identity` was given: its contents were not read.',
   checks: [
     check('parts', 'Parts', '41 of 41 parts are there at their sizes', { seconds: 1.1 }),
