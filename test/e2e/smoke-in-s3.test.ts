@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type Head, serializeDocument } from '../../src/backup-set/documents.ts'
 import { writeEvidence } from '../../src/backup-set/evidence.ts'
@@ -104,8 +105,10 @@ test('400 sets: less than 3 s, and fewer than 12 requests, with everything that 
   const { database, id, manifest } = head
   const what = { kind: 'pg-lifeboat evidence', format: 1, database, id, seconds: 60 } as const
   const found = { at: new Date().toISOString(), manifestSha256: manifest.sha256, checks: [] }
-  await writeEvidence(storage.storage, { ...what, ...rehearsed, ...found })
-  expectExit(await lab.run('action-dump', storage, { 'database-url': url, retention: 'off' }), 0)
+  const { privateKey, publicKey } = await lab.signingKeys()
+  await writeEvidence(storage.storage, { ...what, ...rehearsed, ...found }, createPrivateKey(privateKey))
+  const signed = { 'database-url': url, retention: 'off', 'signing-key': privateKey }
+  expectExit(await lab.run('action-dump', storage, signed), 0)
   const counting = await behind(() => undefined)
   let fastest = Number.POSITIVE_INFINITY
   // The work takes a fraction of that; a machine that has others to serve gets another chance.
@@ -121,4 +124,11 @@ test('400 sets: less than 3 s, and fewer than 12 requests, with everything that 
   expect(fastest).toBeLessThan(3)
   const asked = counting.seen.map(({ method, path }) => `${method} ${path}`)
   expect({ asked, few: asked.length < 12 }).toEqual({ asked, few: true })
+
+  counting.seen.splice(0)
+  const { report } = await smoke(counting, { inputs: { 'verify-key': publicKey } })
+  expect(idsOf(report, 'passed')).toEqual(expect.arrayContaining(['signature', 'restore-test-age']))
+  const signatures = counting.seen.filter(({ path }) => /\.sig\?/.test(path))
+  // That of the newest set and that of the evidence which counts; the other 400 are asked for nothing.
+  expect([signatures.length, counting.seen.length]).toEqual([2, asked.length + 2])
 })
