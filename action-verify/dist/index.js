@@ -45987,14 +45987,20 @@ async function carryOut(check, context, met) {
         context.signal.throwIfAborted();
         if (!(error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .LifeboatError */ .H3))
             throw error;
-        const first = met.get(error);
+        const obstacle = obstacleOf(error);
+        const first = met.get(obstacle);
         if (first)
             return { status: 'not run', summary: `needs what stopped the check “${first.title}”`, findings: [] };
-        met.set(error, check);
+        met.set(obstacle, check);
         const finding = { severity: 'failure', message: error.message, remedy: error.remedy };
         const summary = (0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__/* .isDamage */ .e)(error) ? 'the set is damaged' : 'could not be carried out';
         return { ...((0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__/* .isDamage */ .e)(error) ? {} : { status: 'unverified' }), summary, findings: [finding] };
     }
+}
+/** What stands in the way: a storage that does not answer is one thing, whatever was asked of it; each damage is its own. */
+function obstacleOf(error) {
+    const { code, remedy } = error;
+    return (0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__/* .isDamage */ .e)(error) ? error : `${code}: ${remedy}`;
 }
 /** Whoever requires a check wants to know, not to be told that nobody does. */
 function demanded({ id }, outcome, required) {

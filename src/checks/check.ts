@@ -53,13 +53,20 @@ async function carryOut(check: Check, context: CheckContext, met: Map<unknown, C
   } catch (error) {
     context.signal.throwIfAborted()
     if (!(error instanceof LifeboatError)) throw error
-    const first = met.get(error)
+    const obstacle = obstacleOf(error)
+    const first = met.get(obstacle)
     if (first) return { status: 'not run', summary: `needs what stopped the check “${first.title}”`, findings: [] }
-    met.set(error, check)
+    met.set(obstacle, check)
     const finding: Finding = { severity: 'failure', message: error.message, remedy: error.remedy }
     const summary = isDamage(error) ? 'the set is damaged' : 'could not be carried out'
     return { ...(isDamage(error) ? {} : { status: 'unverified' }), summary, findings: [finding] }
   }
+}
+
+/** What stands in the way: a storage that does not answer is one thing, whatever was asked of it; each damage is its own. */
+function obstacleOf(error: LifeboatError): unknown {
+  const { code, remedy } = error
+  return isDamage(error) ? error : `${code}: ${remedy}`
 }
 
 /** Whoever requires a check wants to know, not to be told that nobody does. */

@@ -4,6 +4,7 @@ import { type Evidence, type Head, serializeDocument, type Totals } from '../../
 import { writeEvidence } from '../../src/backup-set/evidence.ts'
 import { layout } from '../../src/backup-set/layout.ts'
 import { measureUsage } from '../../src/backup-set/usage.ts'
+import { LifeboatError } from '../../src/base/errors.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { evidenceOf, headOf, manifestOf, withStorage } from '../backup-set/support.ts'
 import { buildSet, type CheckOptions, check, hoursAgo, type SetOptions, tableFacts } from './set.ts'
@@ -88,6 +89,28 @@ test('the size is held against that of the whole backup before; half of it gone 
       'failed',
       ['size-change failure'],
     ])
+  })
+})
+
+test('a storage that fails is one thing that could not be done, whatever was asked of it', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1) })
+    const fails = (what: string): never => {
+      throw new LifeboatError(
+        'storage-unavailable',
+        `Cannot ${what} after several attempts`,
+        'Look at its status page.',
+      )
+    }
+    const failing: Storage = Object.assign(Object.create(storage) as Storage, {
+      posture: storage.posture.bind(storage),
+      read: async (key: string) => fails(`read ${key}`),
+      list: (prefix: string) => (prefix === 'shop/' ? storage.list(prefix) : fails(`list ${prefix}`)),
+    })
+    const { statuses, findings } = await check(failing, head, 'smoke')
+    expect(statuses).toMatchObject({ manifest: 'unverified', parts: 'not run', source: 'not run' })
+    expect(Object.values(statuses).filter((status) => status === 'unverified')).toHaveLength(1)
+    expect(findings).toEqual([expect.stringMatching(/^manifest failure: Cannot read .*manifest.json/)])
   })
 })
 
