@@ -4,7 +4,7 @@ import type { Storage } from '../storage/storage.ts'
 import { damagedDocument, type Head, headSchema, parseDocument } from './documents.ts'
 import { evidenceAmong } from './evidence.ts'
 import { EvidenceBook } from './evidence-book.ts'
-import { layout, parseSetId, type SetId } from './layout.ts'
+import { layout, newestFirst, parseSetId, type SetId } from './layout.ts'
 
 /** What a reader asked for: `latest`, `proven`, a set's id, or a time. */
 export type SetChoice = { kind: 'latest' } | { kind: 'proven' } | { kind: 'id'; id: string } | { kind: 'at'; at: Date }
@@ -74,7 +74,7 @@ function setsAmong(keys: readonly string[], database: string): SetId[] {
     const isHead = key.startsWith(prefix) && key.endsWith('.json')
     return (isHead ? parseSetId(key.slice(prefix.length, -'.json'.length)) : undefined) ?? []
   })
-  return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1))
+  return sets.sort(newestFirst)
 }
 
 /** What ends every document; nothing else tells of a head that it is whole. */

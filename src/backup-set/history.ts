@@ -27,10 +27,10 @@ export function rehearsalsUntil(evidence: Evidence): PastRehearsal[] {
  * The whole sets before that of `head`, oldest first: as it tells itself, or as the newest of those in `catalog` does
  * which no evidence calls damaged. Rejects where that cannot be read.
  */
-export async function setsBeforeHead(catalog: Catalog, { id, takenAt, history = [] }: Head): Promise<PastSet[]> {
+export async function setsBeforeHead(catalog: Catalog, { id, history = [] }: Head): Promise<PastSet[]> {
   if (history.length > 0) return history
-  for (const set of catalog.sets) {
-    if (set.id === id || set.takenAt >= new Date(takenAt) || (await catalog.evidence.isDamaged(set.id))) continue
+  for (const set of catalog.sets.slice(catalog.sets.findIndex((one) => one.id === id) + 1)) {
+    if (await catalog.evidence.isDamaged(set.id)) continue
     const head = await wholeHead(catalog.head, set.id)
     if (head) return setsUntil(head)
   }

@@ -27,9 +27,29 @@ export function compactTime(date: Date): string {
   return `${date.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
 }
 
-/** A new id: UTC snapshot time, label, six random characters. */
+/** In the order in which they sort as text. */
+const ALPHABET = '23456789abcdefghijkmnpqrstuvwxyz'
+const SUFFIX_LENGTH = 6
+
+/** A new id: UTC snapshot time, label, six characters: two for the milliseconds, four at random. */
 export function newSetId(takenAt: Date, label: string): string {
-  return `${compactTime(takenAt)}-${label}-${randomName()}`
+  const milliseconds = takenAt.getUTCMilliseconds()
+  const two = [milliseconds >> 5, milliseconds & 31].map((digit) => ALPHABET[digit]).join('')
+  return `${compactTime(takenAt)}-${label}-${two}${randomName(SUFFIX_LENGTH - two.length)}`
+}
+
+/**
+ * Orders sets: the newest first; of one second by how their ids end, which begins with the milliseconds, whatever the
+ * labels. An id that was not made here is valid, too, and stands anywhere within its second.
+ */
+export function newestFirst(a: Pick<SetId, 'id' | 'takenAt'>, b: Pick<SetId, 'id' | 'takenAt'>): number {
+  const seconds = b.takenAt.getTime() - a.takenAt.getTime()
+  return seconds || compareText(b.id.slice(-SUFFIX_LENGTH), a.id.slice(-SUFFIX_LENGTH)) || compareText(b.id, a.id)
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
 }
 
 /** The parts of a set's id, or undefined if the text is none. */
@@ -49,7 +69,7 @@ export function parseHeadKey(key: string, database: string): SetId | undefined {
     : undefined
 }
 
-/** Six characters that tell apart what happened in the same second. */
-export function randomName(): string {
-  return Array.from({ length: 6 }, () => 'abcdefghijkmnpqrstuvwxyz23456789'[randomInt(32)]).join('')
+/** Characters that tell apart what happened at the same moment. */
+export function randomName(length = SUFFIX_LENGTH): string {
+  return Array.from({ length }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
 }

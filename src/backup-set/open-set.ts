@@ -1,6 +1,6 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { LifeboatError } from '../base/errors.ts'
+import { codeOf, LifeboatError } from '../base/errors.ts'
 import { type Meter, silentMeter } from '../base/progress.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { AgeIdentity } from '../streams/age.ts'
@@ -156,7 +156,7 @@ export function plainBytes(
 ): AsyncIterable<Buffer> {
   const encrypted = part.path.endsWith('.age')
   if (encrypted && identities.length === 0) throw noIdentity(set.head.id)
-  return named(unseal(storedBytes(set, part, signal, meter), { encrypted, identities }, signal), set, part)
+  return named(unseal(storedBytes(set, part, signal, meter), { encrypted, identities }, signal), set, part, signal)
 }
 
 /** What ends whoever has to look inside of an encrypted set and cannot. */
@@ -169,10 +169,17 @@ export function noIdentity(id: string): LifeboatError {
 }
 
 /** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
-async function* named(plain: AsyncIterable<Buffer>, set: PartSource, part: Part): AsyncGenerator<Buffer> {
+async function* named(
+  plain: AsyncIterable<Buffer>,
+  set: PartSource,
+  part: Part,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer> {
   try {
     yield* plain
   } catch (error) {
+    // A changed header can look like that of somebody else's data: only the digest tells.
+    if (codeOf(error) === 'wrong-identity') for await (const _ of storedBytes(set, part, signal));
     if (!(error instanceof LifeboatError) || !/^damaged-(compression|encryption)$/.test(error.code)) throw error
     throw tampered(error.code, `${part.path} of ${set.head.id} is not what was stored: ${error.message}`)
   }

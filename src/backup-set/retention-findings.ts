@@ -2,8 +2,9 @@ import type { LifeboatError } from '../base/errors.ts'
 import type { Finding } from '../base/findings.ts'
 import { formatDuration } from '../base/units.ts'
 import type { SetDeletion } from './delete-set.ts'
+import { newestFirst } from './layout.ts'
 import type { ForeignSet } from './retainable.ts'
-import { byAge, type RetainableSet, type RetentionPolicy } from './retention.ts'
+import type { RetainableSet, RetentionPolicy } from './retention.ts'
 
 /** When a restore test is overdue: as long as `max-restore-test-age` of action-verify waits by default. */
 const PROOF_DUE_SECONDS = 35 * 86_400
@@ -77,7 +78,7 @@ export function foreignFindings(foreign: readonly ForeignSet[]): Finding[] {
 
 /** The newest proven set is kept, however old; somebody has to hear that it grows old. */
 export function proofFindings(sets: readonly RetainableSet[], now: Date): Finding[] {
-  const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(byAge)
+  const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(newestFirst)
   const proven = whole.find(({ state }) => state === 'proven')
   const since = proven ?? whole.at(-1)
   const seconds = since === undefined ? 0 : (now.getTime() - since.takenAt.getTime()) / 1_000

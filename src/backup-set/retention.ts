@@ -1,6 +1,7 @@
 import { formatInstant } from '../base/units.ts'
 import type { SetContent } from './documents.ts'
 import type { SetState } from './evidence.ts'
+import { newestFirst } from './layout.ts'
 
 /** How many sets to keep of each kind. Days, weeks and months are those that have a set, in UTC. */
 export interface RetentionPolicy {
@@ -53,7 +54,7 @@ export function planRetention<S extends RetainableSet>(
   policy: RetentionPolicy,
   { now, written }: { now: Date; written?: string },
 ): Decision<S>[] {
-  const sorted = [...sets].sort(byAge)
+  const sorted = [...sets].sort(newestFirst)
   const latest = now.getTime() + FUTURE_SECONDS * 1_000
   const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest)
   const reasons = keepingReasons(
@@ -82,11 +83,6 @@ export function planRetention<S extends RetainableSet>(
     if (set.lockUntil === undefined || set.lockUntil <= now) return { set, fate: 'delete', reasons: [why] }
     return { set, fate: 'retained', reasons: [`locked until ${formatInstant(set.lockUntil)}`, why] }
   })
-}
-
-/** Orders sets: the newest first; of one second, by the rest of the id. */
-export function byAge(a: Pick<RetainableSet, 'id' | 'takenAt'>, b: Pick<RetainableSet, 'id' | 'takenAt'>): number {
-  return b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1)
 }
 
 /** Why each set stays, by its id; what is not in the map may go. The sets are the newest first, and all of them count. */

@@ -9,9 +9,9 @@ import type { Storage } from '../storage/storage.ts'
 import { deleteSet, type SetDeletion } from './delete-set.ts'
 import type { SetContent } from './documents.ts'
 import type { SetState } from './evidence.ts'
-import type { SetId } from './layout.ts'
+import { newestFirst, type SetId } from './layout.ts'
 import { type ConsideredSet, type ForeignSet, readRetainable, type StatesOf } from './retainable.ts'
-import { byAge, type Decision, planRetention, type RetentionPolicy } from './retention.ts'
+import { type Decision, planRetention, type RetentionPolicy } from './retention.ts'
 import { couldNotRead, deletionFindings, foreignFindings, proofFindings } from './retention-findings.ts'
 
 export interface RetireOptions {
@@ -84,7 +84,7 @@ export async function retireSets(options: RetireOptions): Promise<Retirement> {
   const retired = decisions.map((decision) => describe(decision, deletions.get(decision.set.id), options.isPlan))
   const strangers = foreign.map(leftAlone)
   return {
-    sets: [...retired, ...strangers].sort(byAge),
+    sets: [...retired, ...strangers].sort(newestFirst),
     freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
     findings: [
       ...deletionFindings(retired, [...deletions.values()]),

@@ -16,7 +16,7 @@ export const backupAgeCheck: Check = {
       const remedy = 'Set the clock of the database server or of this runner; if both are right, the set was forged.'
       return { summary: 'from the future', findings: [{ severity: 'failure', message, remedy }] }
     }
-    const passedOver = await damagedSince(new Date(head.takenAt), catalog)
+    const passedOver = await damagedSince(head.id, catalog)
     const warnings = passedOver.map((id): Finding => {
       const message = `The newer backup ${id} is damaged: this is the newest one that is not`
       return { severity: 'warning', message, remedy: 'Take a new dump, and see what the evidence of that one says.' }
@@ -37,9 +37,11 @@ export const backupAgeCheck: Check = {
   },
 }
 
-async function damagedSince(takenAt: Date, { sets, evidence }: Catalog): Promise<string[]> {
-  const ids = sets.filter((set) => set.takenAt > takenAt).map(({ id }) => id)
+async function damagedSince(chosen: string, { sets, evidence }: Catalog): Promise<string[]> {
   const damaged: string[] = []
-  for (const id of ids) if (await evidence.isDamaged(id)) damaged.push(id)
+  for (const { id } of sets) {
+    if (id === chosen) break
+    if (await evidence.isDamaged(id)) damaged.push(id)
+  }
   return damaged
 }

@@ -43,7 +43,10 @@ export const EMPTY_LEDGER: Ledger = { checks: [], told: [] }
 const MOST_CHECKS = 40
 const LONGEST_TEXT = 600
 
-const key = z.string().regex(/^[a-z-]{1,30}\/[a-z0-9-]{1,50}(\/[a-z0-9]{1,10})?$/)
+/** How an outcome's key is written, for a pattern to hold; it captures nothing. */
+export const KEY_PATTERN = '[a-z-]{1,30}/[a-z0-9-]{1,50}(?:/[a-z0-9]{1,10})?'
+
+const key = z.string().regex(new RegExp(`^${KEY_PATTERN}$`))
 const text = z.string().max(LONGEST_TEXT)
 const time = z.iso.datetime()
 

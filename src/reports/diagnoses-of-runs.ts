@@ -183,6 +183,11 @@ export const RUN_CAUSES: Causes = [
     'Make them there (`CREATE ROLE NAME NOLOGIN`), or let the role of `target-url` do it: `ALTER ROLE NAME CREATEROLE`.',
   ],
   [
+    'target-is-source target-is-standby target-too-old target-not-allowed unknown-server',
+    'The secret behind `target-url` is not that of a server for tests: it leads to the one that was dumped, to a standby, to an older one, or to a role that may not make databases.',
+    'Ask it: `psql "$TARGET_URL" -c "SELECT version(), pg_is_in_recovery(), system_identifier FROM pg_control_system()"`; or leave out `target-url`, and a server on the runner is made.',
+  ],
+  [
     'self-test-failed',
     'The throw-away server does not take rows of a kind of table that it took a moment before: out of space or memory, most often.',
     'Look at the end of the run, then run it again: `gh run view RUN --log-failed`.',

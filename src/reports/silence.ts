@@ -1,5 +1,5 @@
 import type { Finding } from '../base/findings.ts'
-import type { Outcome } from './alert-ledger.ts'
+import { KEY_PATTERN, type Outcome } from './alert-ledger.ts'
 
 /** A check of which the issue is not to be told for a while, for a reason that somebody gave. */
 export interface Silence {
@@ -13,7 +13,7 @@ export interface Silence {
 /** One that ends later is no silence but a habit. */
 export const LONGEST_SILENCE_DAYS = 90
 const DAY = 86_400_000
-const LINE = /^([a-z-]{1,30}\/[a-z0-9-]{1,50}(?:\/[a-z0-9]{1,10})?) until (\d{4}-\d\d-\d\d): *(\S.{0,300})$/
+const LINE = new RegExp(`^(${KEY_PATTERN}) until (\\d{4}-\\d\\d-\\d\\d): *(\\S.{0,300})$`)
 
 /** Reads `CHECK until YYYY-MM-DD: REASON`; undefined where the line is none such. */
 export function parseSilence(line: string): Silence | undefined {

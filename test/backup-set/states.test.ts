@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Evidence } from '../../src/backup-set/documents.ts'
 import { type EvidenceName, listEvidence, stateOf, writeEvidence } from '../../src/backup-set/evidence.ts'
 import { chooseSet, onlyDatabase, readCatalog, type SetChoice } from '../../src/backup-set/find.ts'
-import { compactTime, layout, newSetId, parseSetId } from '../../src/backup-set/layout.ts'
+import { compactTime, layout, newestFirst, newSetId, parseSetId } from '../../src/backup-set/layout.ts'
 import type { LifeboatError } from '../../src/base/errors.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { evidenceOf, hoursAgo, NOW, storeSet, withStorage } from './support.ts'
@@ -28,6 +28,36 @@ test('an id says when, and under which label; what is no id is none', () => {
     '../20261122T021704Z-a-k3v9qa',
   ])
     expect(parseSetId(text)).toBeUndefined()
+})
+
+const label = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,8}$/)
+
+test('ids put sets in order to the millisecond, whatever their labels; foreign ones stand in their second', () => {
+  const second = new Date('2026-11-22T02:17:04Z').getTime()
+  // Three seconds, mostly shared.
+  const moment = fc.record({ at: fc.integer({ min: 0, max: 2_999 }).map((ms) => new Date(second + ms)), label })
+  const foreign = fc.record({ label, suffix: fc.stringMatching(/^[a-z0-9]{6}$/) })
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(moment, { selector: ({ at }) => at.getTime() }),
+      fc.array(foreign),
+      (moments, others) => {
+        const known = new Map(moments.map(({ at, label }) => [newSetId(at, label), at.getTime()]))
+        const rest = others.map(({ label, suffix }) => `20261122T021705Z-${label}-${suffix}`)
+        const sets = [...known.keys(), ...rest].map((id) => {
+          const set = parseSetId(id)
+          if (set === undefined) throw new Error(`${id} is no id`)
+          return set
+        })
+        const sorted = sets.toSorted(newestFirst)
+        expect(sorted.flatMap(({ id }) => known.get(id) ?? [])).toEqual([...known.values()].sort((a, b) => b - a))
+        expect(sorted.map(({ takenAt }) => takenAt)).toEqual(
+          sets.map(({ takenAt }) => takenAt).sort((a, b) => b.getTime() - a.getTime()),
+        )
+        expect(sets.toReversed().sort(newestFirst)).toEqual(sorted)
+      },
+    ),
+  )
 })
 
 type Step = { test: Evidence['test']; verdict: Evidence['verdict'] }

@@ -130,6 +130,22 @@ test.each(Object.keys(DAMAGE))(
   },
 )
 
+test('a header that was changed into one for another key is damage, and no matter of the key', async () => {
+  await withStorage(async (storage) => {
+    const { recipients, identities } = await encryption()
+    const head = await buildSet(storage, { takenAt, recipients })
+    for (const key of (await keysOf(storage, head)).filter((one) => one.endsWith('.age'))) {
+      const bytes = await storage.read(key)
+      const changed = Buffer.from(bytes)
+      changed.write('X25518', changed.indexOf('X25519'))
+      await storage.put(key, changed)
+      const { statuses } = await check(storage, head, 'integrity', { identities })
+      expect({ key, status: statuses['stored-bytes'] }).toEqual({ key, status: 'failed' })
+      await storage.put(key, bytes)
+    }
+  })
+})
+
 test('parts that changed places are found', async () => {
   await withStorage(async (storage) => {
     const head = await buildSet(storage, { takenAt })

@@ -54,10 +54,13 @@ test('the newest backup may be 30 h old, and may not come from the future; an ol
   })
 })
 
-test('a fresh backup behind a newer one that is damaged is told of', async () => {
+test.each([
+  ['an hour', 3_600_000],
+  ['a millisecond', 1],
+])('a fresh backup behind one that is damaged, and newer by %s, is told of', async (_, milliseconds) => {
   await withStorage(async (storage) => {
-    const head = await buildSet(storage, { takenAt: hoursAgo(20) })
-    const newer = await buildSet(storage, { takenAt: hoursAgo(2) })
+    const head = await buildSet(storage, { takenAt: hoursAgo(2) })
+    const newer = await buildSet(storage, { takenAt: new Date(hoursAgo(2).getTime() + milliseconds) })
     await record(storage, newer, 'integrity', 'failed', hoursAgo(1))
     const { statuses, findings } = await check(storage, head, 'smoke')
     expect(statuses['backup-age']).toBe('passed')

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Contents, DumpedFile, Head, Manifest, Part } from '../../src/backup-set/documents.ts'
 import { serializeDocument } from '../../src/backup-set/documents.ts'
-import { compactTime, randomName } from '../../src/backup-set/layout.ts'
+import { newSetId } from '../../src/backup-set/layout.ts'
 import { type OpenSet, openSet, partAt, plainBytes, readContents, storedBytes } from '../../src/backup-set/open-set.ts'
 import { parseToc, type Toc, writeToc } from '../../src/postgres/toc.ts'
 import type { Storage } from '../../src/storage/storage.ts'
@@ -93,7 +93,7 @@ export class PlainSet {
   /** The set says that it was taken then, and has the id that goes with it. */
   date(takenAt: Date, { keepId = false } = {}): void {
     this.manifest.takenAt = takenAt.toISOString()
-    if (!keepId) this.rename(`${compactTime(takenAt)}-nightly-${randomName()}`)
+    if (!keepId) this.rename(newSetId(takenAt, 'nightly'))
   }
 
   rename(id: string, database = this.manifest.database): void {

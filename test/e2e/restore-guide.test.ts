@@ -189,11 +189,56 @@ test('a set of some tables: its schemas are made, and what it lacks is named', a
   expect(await own.psql(entries)).toBe(await source.psql('pieces', entries))
 }, 300_000)
 
-/** A database with the parts of which partial sets are made, and who restores them by hand. */
-async function parts(database: string) {
+/** What takes two runs of pg_restore: indexes in levels, and what comes after them. */
+const LEVELS = `
+  create table top (id integer primary key, n integer) partition by range (id);
+  create table mid partition of top for values from (0) to (100) partition by range (id);
+  create table leaf partition of mid for values from (0) to (100);
+  create index on top (n);
+  create table refers (id integer constraint refers_top references top);
+  insert into top select i, i from generate_series(1, 50) i;
+  insert into refers select 7;
+  create function on_ddl() returns event_trigger language plpgsql as 'begin end';
+  create event trigger watch on ddl_command_end execute function on_ddl()`
+
+const IN_THE_WAY: [string, RegExp, string][] = [
+  ['the first run', /relation "refers" already exists/, 'create table refers (other text)'],
+  [
+    'the second run',
+    /event trigger "watch" already exists/,
+    `create function own() returns event_trigger language plpgsql as 'begin end';
+     create event trigger watch on ddl_command_end execute function own()`,
+  ],
+]
+
+test('where pg_restore runs twice, an error of either is one of the script, and the rest is there', async () => {
+  const { source, folderOf, guided } = await parts('levels', LEVELS)
+  const target = guided(await folderOf({}))
+  expect(await target.text()).toContain('"$work/last.list"')
+  for (const [run, said, inTheWay] of IN_THE_WAY) {
+    expectQuiet(await target.createDatabase())
+    await target.psql(inTheWay)
+    const { code, stdout, stderr } = await target.restore()
+    expect({ run, code, stdout }).toEqual({ run, code: 1, stdout: '' })
+    expect(stderr).toMatch(said)
+    expect(await target.leftOvers()).toEqual([])
+    const facts = `
+      select count(*) from top;
+      select indexrelid::regclass::text from pg_index where indrelid = 'top'::regclass and indisvalid order by 1;
+      select evtname from pg_event_trigger`
+    expect(await target.psql(facts)).toBe(await source.psql('levels', facts))
+    await target.server.psql('postgres', 'drop database levels')
+  }
+  expectQuiet(await target.createDatabase())
+  expectQuiet(await target.restore())
+  await expectSame(source, target.server, 'levels')
+}, 300_000)
+
+/** A database with the parts of which partial sets are made, or another, and who restores its sets by hand. */
+async function parts(database: string, content = PARTS) {
   const [source, server] = [await lab.server(newest), await lab.server(newest, 'target')]
   const url = await source.createDatabase(database)
-  await source.psql(database, PARTS)
+  await source.psql(database, content)
   const storage = await lab.storage('directory')
   const folderOf = async (inputs: Record<string, string>) => {
     const dump = await lab.run('action-dump', storage, { 'database-url': url, ...inputs })

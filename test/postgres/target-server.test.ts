@@ -6,6 +6,7 @@ import { memoryLog } from '../../src/base/ports.ts'
 import { parseConnection } from '../../src/postgres/connection.ts'
 import { dropMade, type Made, TargetServer } from '../../src/postgres/target-server.ts'
 import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
+import { startStandby } from '../support/standby.ts'
 
 let server: TestServer
 let temp: string
@@ -51,6 +52,23 @@ test('a server on which nothing may be made is refused, with the reason', async 
     message: expect.stringMatching(new RegExp(`: ${where} does not tell its system identifier`)),
   })
 })
+
+test('a standby is refused, as what it is or as the source; its primary is not', async () => {
+  const standby = await startStandby(server)
+  try {
+    const url = standby.url('postgres')
+    await expect(open(url)).rejects.toMatchObject({
+      code: 'target-is-standby',
+      message: `the server 127.0.0.1:${standby.port} of target-url is a standby`,
+      remedy: 'Give the address of its primary.',
+    })
+    const own = await server.psql('postgres', 'select system_identifier from pg_control_system()')
+    await expect(open(url, { systemIdentifier: own })).rejects.toMatchObject({ code: 'target-is-source' })
+    await (await open()).close()
+  } finally {
+    await standby.stop()
+  }
+}, 120_000)
 
 test('nothing is dropped that does not carry the mark; what was left behind is named after a day', async () => {
   const target = await open()

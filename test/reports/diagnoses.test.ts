@@ -15,7 +15,7 @@ const found = (pattern: RegExp) =>
 
 test('every code that can end a run has a likely cause and a next command', () => {
   const codes = [
-    ...found(/(?:LifeboatError|\bsay|super)\(\s*'([a-z0-9]+(?:-[a-z0-9]+)*)',/g),
+    ...found(/(?:LifeboatError|\bsay|super|\brefuse|\btampered)\(\s*'([a-z0-9]+(?:-[a-z0-9]+)*)',/g),
     ...found(/return \[\s*'([a-z0-9]+(?:-[a-z0-9]+)+)',/g),
     ...found(/\bcode: '([a-z0-9]+(?:-[a-z0-9]+)*)'/g),
   ]
