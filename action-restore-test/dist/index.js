@@ -39580,8 +39580,8 @@ function doubtsAbout({ signingKey, verifyKeys }) {
 /* harmony export */   yu: () => (/* binding */ readReportingInputs)
 /* harmony export */ });
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8937);
-/* harmony import */ var _reports_silence_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1428);
-/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4601);
+/* harmony import */ var _reports_silence_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1428);
+/* harmony import */ var _inputs_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4601);
 
 
 
@@ -39607,7 +39607,7 @@ function readReportingInputs(inputs) {
 }
 /** The same, of whatever is given: also a run whose inputs are wrong is told of. What is wrong is as if it were not there. */
 function reportingInputsOf(source) {
-    return readReportingInputs(new _inputs_js__WEBPACK_IMPORTED_MODULE_1__/* .InputReader */ .i_(source));
+    return readReportingInputs(new _inputs_js__WEBPACK_IMPORTED_MODULE_2__/* .InputReader */ .i_(source));
 }
 function readLabels(inputs) {
     const labels = inputs.list('alert-labels');
@@ -39629,15 +39629,15 @@ function readAssignees(inputs) {
     return users.slice(0, MOST_ASSIGNEES);
 }
 function readSilences(inputs) {
-    const longest = (_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .LONGEST_SILENCE_DAYS */ .zB + 1) * 86_400_000;
+    const longest = (_reports_silence_js__WEBPACK_IMPORTED_MODULE_1__/* .LONGEST_SILENCE_DAYS */ .zB + 1) * 86_400_000;
     const silences = [];
     for (const line of inputs.multiline('alert-silence')) {
-        const silence = (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .parseSilence */ .RB)(line);
-        if (silence !== undefined && (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .silenceLeft */ .lc)(silence, _base_ports_js__WEBPACK_IMPORTED_MODULE_0__/* .systemClock */ .m.now()) <= longest)
+        const silence = (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_1__/* .parseSilence */ .RB)(line);
+        if (silence !== undefined && (0,_reports_silence_js__WEBPACK_IMPORTED_MODULE_1__/* .silenceLeft */ .lc)(silence, _base_ports_js__WEBPACK_IMPORTED_MODULE_0__/* .systemClock */ .m.now()) <= longest)
             silences.push(silence);
         else {
             const example = 'verify/restore-test-age until 2026-12-15: the runner with the large disk is away';
-            const accepted = `a check as the issue names it, the last day within the next ${_reports_silence_js__WEBPACK_IMPORTED_MODULE_2__/* .LONGEST_SILENCE_DAYS */ .zB} and the reason, such as: ${example}`;
+            const accepted = `a check as the issue names it, the last day within the next ${_reports_silence_js__WEBPACK_IMPORTED_MODULE_1__/* .LONGEST_SILENCE_DAYS */ .zB} and the reason, such as: ${example}`;
             inputs.reject('alert-silence', 'has a line that is no silence', accepted, line);
         }
     }
@@ -41260,7 +41260,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _restore_target_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4215);
 /* harmony import */ var _restore_test_inputs_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(713);
 /* harmony import */ var _self_test_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(6581);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(5857);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(8823);
 /* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(3711);
 
 
@@ -41885,7 +41885,7 @@ async function inDatabaseOfItsOwn(cluster, options) {
 
 /***/ }),
 
-/***/ 5857:
+/***/ 8823:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41903,98 +41903,8 @@ var errors = __nccwpck_require__(4758);
 var ports = __nccwpck_require__(8937);
 // EXTERNAL MODULE: ./src/base/units.ts
 var units = __nccwpck_require__(9182);
-;// CONCATENATED MODULE: ./src/reports/escape.ts
-/** An identifier from outside: a table, an object's key, a version. */
-function code(value) {
-    return { code: value };
-}
-/** Puts a sentence together: words`the table ${code(name)} has ${3} rows`. */
-function words(strings, ...values) {
-    return strings.flatMap((part, index) => {
-        const value = values[index];
-        if (value === undefined)
-            return [part];
-        return [part, ...(typeof value === 'number' ? [String(value)] : Array.isArray(value) ? value : [value])];
-    });
-}
-/** Text that our own code wrote with `code` marked by backticks, as findings and remedies are; an odd backtick is just one. */
-function prose(value) {
-    const parts = value.split('`');
-    if (parts.length % 2 === 0)
-        return [value];
-    return parts.map((part, index) => (index % 2 === 0 ? part : part === '' ? '``' : code(part)));
-}
-/** The sentence as plain text, on one line. */
-function plainText(sentence) {
-    return oneLine(sentence.map((word) => (typeof word === 'string' ? word : word.code)).join(''));
-}
-/**
- * The sentence as GitHub's Markdown, for a paragraph, a heading, a list item or a table's cell alike: one line, no `|`,
- * no HTML but `<code>`, nothing that mentions a person, refers to an issue, links or starts a formula.
- */
-function markdown(sentence) {
-    let rendered = '';
-    for (const word of sentence) {
-        const next = typeof word === 'string' ? escapeText(word) : codeSpan(word.code);
-        // Two spans that touch would be read as one.
-        rendered += rendered.endsWith('`') && next.startsWith('`') ? `&#8203;${next}` : next;
-    }
-    return rendered;
-}
-/** At most so many characters, the cut marked; never half a surrogate pair. */
-function clip(text, length) {
-    return text.length <= length
-        ? text
-        : `${text
-            .slice(0, length - 1)
-            .toWellFormed()
-            .replace(/\uFFFD$/, '')}…`;
-}
-/** The sentence, cut like `clip` where its text as a whole is longer. */
-function clipWords(sentence, length) {
-    const kept = [];
-    let room = length;
-    for (const word of sentence) {
-        const text = typeof word === 'string' ? word : word.code;
-        if (room <= 0)
-            return [...kept, '…'];
-        kept.push(typeof word === 'string' ? clip(text, room) : code(clip(text, room)));
-        room -= text.length;
-    }
-    return kept;
-}
-/** Text for Markdown. Characters with a meaning become entities, which no Markdown parser reads as structure. */
-function escapeText(value) {
-    return (oneLine(value)
-        .replaceAll(/[&<>|\\`*_~[\]$#]/g, entity)
-        .replaceAll('://', '&#58;//')
-        .replaceAll(/\bwww\./gi, (match) => `${match.slice(0, -1)}&#46;`)
-        // Mentions and references are looked for after entities are read: only a character between breaks them.
-        .replaceAll(/(?<![A-Za-z0-9])@(?=[A-Za-z0-9])/g, '@&#8203;')
-        .replaceAll('@', '&#64;')
-        .replaceAll(/&#35;(?=\d)/g, '&#35;&#8203;')
-        .replaceAll(/\b(GH)-(?=\d)/gi, '$1-&#8203;'));
-}
-/** An identifier as a code span; as a `<code>` element of entities where backticks cannot hold it, in a table above all. */
-function codeSpan(value) {
-    const shown = oneLine(value);
-    if (shown === '')
-        return '(empty)';
-    if (!/[`|\\<>&]|^ | $/.test(shown))
-        return `\`${shown}\``;
-    return `<code>${escapeText(shown).replaceAll(/^ | $/g, entity)}</code>`;
-}
-function entity(character) {
-    return `&#${character.codePointAt(0)};`;
-}
-/** Line ends and control characters become spaces; marks that reverse the direction of the text go. */
-function oneLine(value) {
-    return value
-        .toWellFormed()
-        .replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ')
-        .replaceAll(/[\u202A-\u202E\u2066-\u2069]/g, '');
-}
-
+// EXTERNAL MODULE: ./src/reports/escape.ts
+var reports_escape = __nccwpck_require__(6548);
 ;// CONCATENATED MODULE: ./src/reports/page.ts
 
 
@@ -42049,8 +41959,8 @@ function itemOf(finding, check) {
     return {
         ...(check && { subject: check.title }),
         verdict: check?.status === 'unverified' ? 'unverified' : 'failed',
-        message: prose(finding.message),
-        ...(finding.remedy !== undefined && { remedy: prose(finding.remedy) }),
+        message: (0,reports_escape/* prose */.jv)(finding.message),
+        ...(finding.remedy !== undefined && { remedy: (0,reports_escape/* prose */.jv)(finding.remedy) }),
     };
 }
 /** The titles of the checks with that status, for a headline: at most three of them. */
@@ -42082,11 +41992,11 @@ function formatSizes(plainBytes, storedBytes) {
 }
 /** `database` in `storage`, and the set's id. */
 function whereFacts({ backupId, database, storage }) {
-    const id = backupId === undefined ? 'none' : code(backupId);
+    const id = backupId === undefined ? 'none' : (0,reports_escape/* code */.aY)(backupId);
     return [
         ['Backup', [id]],
-        ['Database', [code(database)]],
-        ['Storage', [code(storage)]],
+        ['Database', [(0,reports_escape/* code */.aY)(database)]],
+        ['Storage', [(0,reports_escape/* code */.aY)(storage)]],
     ];
 }
 const BAR = 10;
@@ -42099,9 +42009,9 @@ function stageGrid(stages, formatSeconds) {
         const share = total > 0 ? seconds / total : 0;
         const filled = Math.round(share * BAR);
         return [
-            words `${title}`,
-            words `${formatSeconds(seconds)}`,
-            words `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${Math.round(share * 100)} %`,
+            (0,reports_escape/* words */.aL) `${title}`,
+            (0,reports_escape/* words */.aL) `${formatSeconds(seconds)}`,
+            (0,reports_escape/* words */.aL) `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${Math.round(share * 100)} %`,
         ];
     });
     const columns = [{ title: 'Stage' }, { title: 'Time', right: true }, { title: 'Share' }];
@@ -42124,8 +42034,8 @@ function retentionFacts({ retention }) {
         [
             'Retention',
             mode === 'plan'
-                ? words `a plan only: would keep ${left}, delete ${gone}${freed}`
-                : words `keeps ${left}, deleted ${gone}${freed}`,
+                ? (0,reports_escape/* words */.aL) `a plan only: would keep ${left}, delete ${gone}${freed}`
+                : (0,reports_escape/* words */.aL) `keeps ${left}, deleted ${gone}${freed}`,
         ],
     ];
 }
@@ -42146,12 +42056,12 @@ function retentionGrid({ retention }) {
         const kind = content === undefined ? '' : PARTIAL[content];
         const stored = content === undefined ? '?' : (0,units/* formatBytes */.z3)(bytes);
         return [
-            words `${code(id)}`,
-            words `${formatMinute(takenAt)}`,
-            words `${state}${kind}`,
-            words `${stored}`,
-            words `${outcome}`,
-            words `${reasons.join('; ')}`,
+            (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(id)}`,
+            (0,reports_escape/* words */.aL) `${formatMinute(takenAt)}`,
+            (0,reports_escape/* words */.aL) `${state}${kind}`,
+            (0,reports_escape/* words */.aL) `${stored}`,
+            (0,reports_escape/* words */.aL) `${outcome}`,
+            (0,reports_escape/* words */.aL) `${reasons.join('; ')}`,
         ];
     });
     return [{ title: `Retention: ${describePolicy(retention)}`, folded: true, columns, rows }];
@@ -42181,22 +42091,22 @@ function dumpPage(report) {
     };
 }
 function headline(report) {
-    const database = code(report.database);
+    const database = (0,reports_escape/* code */.aY)(report.database);
     if (report.backupId === undefined)
-        return words `no backup of ${database} was written; earlier backups are untouched.`;
+        return (0,reports_escape/* words */.aL) `no backup of ${database} was written; earlier backups are untouched.`;
     if (report.verdict === 'passed')
-        return words `${subject(report)} is backed up${totals(report)}.`;
+        return (0,reports_escape/* words */.aL) `${subject(report)} is backed up${totals(report)}.`;
     const unverified = report.verdict === 'unverified';
     const checks = checkTitles(report.checks, unverified ? 'unverified' : 'failed');
     const what = unverified ? 'not everything that is required could be checked' : 'something is wrong with the run';
-    return words `${subject(report)} is backed up, but ${what}${checks === '' ? '' : `: ${checks}`}.`;
+    return (0,reports_escape/* words */.aL) `${subject(report)} is backed up, but ${what}${checks === '' ? '' : `: ${checks}`}.`;
 }
 function subject({ database, content, partial }) {
     if (content === 'schema')
-        return words `the schema of ${code(database)}, without rows,`;
+        return (0,reports_escape/* words */.aL) `the schema of ${(0,reports_escape/* code */.aY)(database)}, without rows,`;
     if (content === 'data')
-        return words `the data of ${code(database)}, without the schema,`;
-    return partial === undefined ? words `${code(database)}` : words `a part of ${code(database)}`;
+        return (0,reports_escape/* words */.aL) `the data of ${(0,reports_escape/* code */.aY)(database)}, without the schema,`;
+    return partial === undefined ? (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(database)}` : (0,reports_escape/* words */.aL) `a part of ${(0,reports_escape/* code */.aY)(database)}`;
 }
 function totals(report) {
     if (report.totals === undefined)
@@ -42211,38 +42121,38 @@ function backupFacts(report) {
 function contentFacts({ takenAt, content, partial, totals }) {
     const facts = [];
     if (takenAt !== undefined)
-        facts.push(['Shows the moment', words `${formatTime(takenAt)}`]);
+        facts.push(['Shows the moment', (0,reports_escape/* words */.aL) `${formatTime(takenAt)}`]);
     const contents = { all: 'everything', schema: 'the schema alone', data: 'the data alone' }[content];
-    facts.push(['Content', partial === undefined ? words `${contents}` : words `partial: ${partial}`]);
+    facts.push(['Content', partial === undefined ? (0,reports_escape/* words */.aL) `${contents}` : (0,reports_escape/* words */.aL) `partial: ${partial}`]);
     if (totals === undefined)
         return facts;
     const { tables, rows, largeObjects, plainBytes, storedBytes, parts } = totals;
     const objects = largeObjects > 0 ? `, ${count(largeObjects, 'large object')}` : '';
-    facts.push(['Holds', words `${count(tables, 'table')}, ${count(rows, 'row')}${objects}`]);
-    facts.push(['Size', words `${formatSizes(plainBytes, storedBytes)}, in ${count(parts, 'part')}`]);
+    facts.push(['Holds', (0,reports_escape/* words */.aL) `${count(tables, 'table')}, ${count(rows, 'row')}${objects}`]);
+    facts.push(['Size', (0,reports_escape/* words */.aL) `${formatSizes(plainBytes, storedBytes)}, in ${count(parts, 'part')}`]);
     return facts;
 }
 function keepingFacts({ encryptedTo, signed, lockedUntil }) {
     const encryption = encryptedTo > 0 ? `age, to ${count(encryptedTo, 'recipient')}` : 'none';
     const facts = [
-        ['Encryption', words `${encryption}`],
-        ['Signature', words `${signed ? 'Ed25519' : 'none'}`],
+        ['Encryption', (0,reports_escape/* words */.aL) `${encryption}`],
+        ['Signature', (0,reports_escape/* words */.aL) `${signed ? 'Ed25519' : 'none'}`],
     ];
     if (lockedUntil !== undefined)
-        facts.push(['Locked until', words `${formatTime(lockedUntil)}`]);
+        facts.push(['Locked until', (0,reports_escape/* words */.aL) `${formatTime(lockedUntil)}`]);
     return facts;
 }
 function sourceFacts({ server, tools, snapshotHeldSeconds, pausedSeconds }) {
     const facts = [];
     if (server)
-        facts.push(['Server', words `PostgreSQL ${server.version} at ${code(server.host)}`]);
+        facts.push(['Server', (0,reports_escape/* words */.aL) `PostgreSQL ${server.version} at ${(0,reports_escape/* code */.aY)(server.host)}`]);
     if (tools)
-        facts.push(['Tools', words `PostgreSQL ${tools.version} from ${code(tools.origin)}`]);
+        facts.push(['Tools', (0,reports_escape/* words */.aL) `PostgreSQL ${tools.version} from ${(0,reports_escape/* code */.aY)(tools.origin)}`]);
     if (snapshotHeldSeconds !== undefined) {
         const paused = pausedSeconds > 0 ? `paused for ${(0,units/* formatDuration */.a3)(pausedSeconds)}` : 'never paused';
         facts.push([
             'Load on the server',
-            words `snapshot and read locks held for ${(0,units/* formatDuration */.a3)(snapshotHeldSeconds)}, ${paused}`,
+            (0,reports_escape/* words */.aL) `snapshot and read locks held for ${(0,units/* formatDuration */.a3)(snapshotHeldSeconds)}, ${paused}`,
         ]);
     }
     return facts;
@@ -42252,9 +42162,9 @@ function largestTables({ largest }) {
         return [];
     const columns = [{ title: 'Table' }, { title: 'Rows', right: true }, { title: 'Dumped', right: true }];
     const rows = largest.map((entry) => [
-        words `${code(entry.table)}`,
-        words `${(0,units/* formatCount */.B4)(entry.rows)}`,
-        words `${(0,units/* formatBytes */.z3)(entry.plainBytes)}`,
+        (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(entry.table)}`,
+        (0,reports_escape/* words */.aL) `${(0,units/* formatCount */.B4)(entry.rows)}`,
+        (0,reports_escape/* words */.aL) `${(0,units/* formatBytes */.z3)(entry.plainBytes)}`,
     ]);
     return [{ title: 'Largest tables', folded: true, columns, rows }];
 }
@@ -42269,23 +42179,23 @@ function lossSentence({ database, lossBudget, }) {
         return undefined;
     const { proven } = lossBudget;
     if (proven === undefined)
-        return unproven(code(database), lossBudget);
+        return unproven((0,reports_escape/* code */.aY)(database), lossBudget);
     const loss = `at most ${(0,units/* formatDuration */.a3)(proven.lossSeconds)} (newest proven set, taken ${formatMinute(proven.takenAt)}; ${against(proven.lossSeconds, lossBudget.rpoTarget)})`;
     return {
-        message: words `If the database died now you would lose ${loss} and, ${recovery(lossBudget)}.${growth(lossBudget)}`,
+        message: (0,reports_escape/* words */.aL) `If the database died now you would lose ${loss} and, ${recovery(lossBudget)}.${growth(lossBudget)}`,
     };
 }
 function unproven(database, { backups, everProven }) {
     if (backups === 0) {
         return {
-            message: words `If the database died now everything in it would be lost: there is no backup of ${database}.`,
-            remedy: words `Run action-dump, and then action-restore-test on the same storage.`,
+            message: (0,reports_escape/* words */.aL) `If the database died now everything in it would be lost: there is no backup of ${database}.`,
+            remedy: (0,reports_escape/* words */.aL) `Run action-dump, and then action-restore-test on the same storage.`,
         };
     }
     const ever = everProven ? 'that is still there counts as' : 'has ever been restored and';
     return {
-        message: words `If the database died now nobody knows whether it would come back: no backup of ${database} ${ever} proven.`,
-        remedy: words `Run action-restore-test on this storage: it restores the newest backup into a throw-away server and proves it.`,
+        message: (0,reports_escape/* words */.aL) `If the database died now nobody knows whether it would come back: no backup of ${database} ${ever} proven.`,
+        remedy: (0,reports_escape/* words */.aL) `Run action-restore-test on this storage: it restores the newest backup into a throw-away server and proves it.`,
     };
 }
 function recovery({ rehearsal, rtoTarget }) {
@@ -42332,36 +42242,36 @@ const SYMBOLS = { passed: '✓', failed: '✗', unverified: '!', 'not run': '—
 function renderPageLog(page) {
     const width = Math.max(...page.facts.map(([label]) => label.length)) + 1;
     const lines = [
-        `${SYMBOLS[page.verdict]} ${page.verdict.toUpperCase()}: ${plainText(page.headline)}`,
+        `${SYMBOLS[page.verdict]} ${page.verdict.toUpperCase()}: ${(0,reports_escape/* plainText */.wh)(page.headline)}`,
         ...renderOpening(page.opening),
         ...page.problems.flatMap((item) => renderItem(SYMBOLS[item.verdict], item)),
         ...page.warnings.flatMap((item) => renderItem('warning:', item)),
         ...page.notes.flatMap((item) => renderItem('note:', item)),
-        ...page.facts.map(([label, value]) => `${`${label}:`.padEnd(width)} ${plainText(value)}`),
+        ...page.facts.map(([label, value]) => `${`${label}:`.padEnd(width)} ${(0,reports_escape/* plainText */.wh)(value)}`),
         ...page.checks.map(renderCheck),
         ...page.grids.flatMap((grid) => renderGrid(grid)),
         ...(page.trends ?? []).flatMap(({ grid }) => renderGrid(grid, MOST_POINTS)),
         `Started ${formatTime(page.startedAt)}, took ${(0,units/* formatDuration */.a3)(page.seconds)}`,
     ];
-    return lines.map((line) => clip(line, LONGEST_LINE));
+    return lines.map((line) => (0,reports_escape/* clip */.$Q)(line, LONGEST_LINE));
 }
 function renderOpening(opening) {
     if (opening === undefined)
         return [];
     const { message, remedy } = opening;
-    return [plainText(message), ...(remedy ? [`  → ${plainText(remedy)}`] : [])];
+    return [(0,reports_escape/* plainText */.wh)(message), ...(remedy ? [`  → ${(0,reports_escape/* plainText */.wh)(remedy)}`] : [])];
 }
 function renderItem(symbol, { subject, message, remedy }) {
-    const line = `${symbol} ${subject ? `${subject}: ` : ''}${plainText(message)}`;
-    return remedy ? [line, `  → ${plainText(remedy)}`] : [line];
+    const line = `${symbol} ${subject ? `${subject}: ` : ''}${(0,reports_escape/* plainText */.wh)(message)}`;
+    return remedy ? [line, `  → ${(0,reports_escape/* plainText */.wh)(remedy)}`] : [line];
 }
 function renderCheck({ status, title, summary, seconds }) {
     const time = status === 'not run' ? '' : ` (${(0,units/* formatDuration */.a3)(seconds)})`;
-    return `${SYMBOLS[status]} ${status}: ${title}: ${plainText(prose(summary))}${time}`;
+    return `${SYMBOLS[status]} ${status}: ${title}: ${(0,reports_escape/* plainText */.wh)((0,reports_escape/* prose */.jv)(summary))}${time}`;
 }
 function renderGrid(grid, most = MOST_ROWS) {
     const rows = grid.rows.slice(0, most).map((cells) => {
-        const parts = cells.map(plainText).filter((part) => part !== '');
+        const parts = cells.map(reports_escape/* plainText */.wh).filter((part) => part !== '');
         return `  ${parts.join(' · ')}`;
     });
     const rest = grid.rows.length - rows.length;
@@ -42422,7 +42332,7 @@ function columns(first, others) {
     return [{ title: first }, ...others.map((title) => ({ title, right: true }))];
 }
 function cells(first, others) {
-    return [words `${first}`, ...others.map((text) => words `${text}`)];
+    return [(0,reports_escape/* words */.aL) `${first}`, ...others.map((text) => (0,reports_escape/* words */.aL) `${text}`)];
 }
 /** What fits below a chart without running into each other. */
 const MOST_DAYS = 12;
@@ -42512,7 +42422,7 @@ function renderWithin(page, limits) {
     return `${blocks.join('\n\n')}\n`;
 }
 function render(sentence, { text }) {
-    return markdown(clipWords(sentence, text));
+    return (0,reports_escape/* markdown */.wD)((0,reports_escape/* clipWords */.CS)(sentence, text));
 }
 function render_markdown_renderOpening(opening, limits) {
     if (opening === undefined)
@@ -42534,7 +42444,7 @@ function renderNotes(notes, limits) {
 }
 function listItems(items, symbol, limits) {
     const lines = items.slice(0, limits.items).map((item) => {
-        const subject = item.subject ? `**${escapeText(clip(item.subject, limits.text)).trim()}**: ` : '';
+        const subject = item.subject ? `**${(0,reports_escape/* escapeText */.X1)((0,reports_escape/* clip */.$Q)(item.subject, limits.text)).trim()}**: ` : '';
         const remedy = item.remedy ? `<br>→ ${render(item.remedy, limits)}` : '';
         return `- ${symbol(item)} ${subject}${render(item.message, limits)}${remedy}`;
     });
@@ -42545,7 +42455,7 @@ function listItems(items, symbol, limits) {
 /** The first fact is the table's head, which Markdown insists on. */
 function renderFacts(facts, limits) {
     const [head = '', ...rows] = facts.map(([label, value], index) => {
-        const name = escapeText(label);
+        const name = (0,reports_escape/* escapeText */.X1)(label);
         return row([index === 0 ? name : `**${name}**`, render(value, limits)]);
     });
     return [head, row(['---', '---']), ...rows].join('\n');
@@ -42557,8 +42467,8 @@ function renderChecks(checks, limits) {
         .slice(0, limits.rows)
         .map((check) => row([
         statusOf(check),
-        escapeText(clip(check.title, limits.text)),
-        render(prose(check.summary), limits),
+        (0,reports_escape/* escapeText */.X1)((0,reports_escape/* clip */.$Q)(check.title, limits.text)),
+        render((0,reports_escape/* prose */.jv)(check.summary), limits),
         check.status === 'not run' ? '—' : (0,units/* formatDuration */.a3)(check.seconds),
     ]));
     const head = ['| Result | Check | What was found | Time |', '| --- | --- | --- | ---: |'];
@@ -42570,12 +42480,12 @@ function statusOf({ status, findings }) {
 }
 function render_markdown_renderGrid(grid, limits) {
     const body = renderTable(grid, limits);
-    return grid.folded ? fold(grid.title, body) : `### ${escapeText(grid.title)}\n\n${body}`;
+    return grid.folded ? fold(grid.title, body) : `### ${(0,reports_escape/* escapeText */.X1)(grid.title)}\n\n${body}`;
 }
 function renderTable(grid, limits) {
     const shown = grid.rows.slice(0, limits.rows);
     const lines = [
-        row(grid.columns.map((column) => escapeText(column.title))),
+        row(grid.columns.map((column) => (0,reports_escape/* escapeText */.X1)(column.title))),
         row(grid.columns.map((column) => (column.right ? '---:' : '---'))),
         ...shown.map((cells) => row(cells.map((cell) => render(cell, limits)))),
     ];
@@ -42603,11 +42513,11 @@ function withRest(lines, rest) {
 }
 /** Markdown inside is only read as such after an empty line. */
 function fold(title, body) {
-    return `<details>\n<summary>${escapeText(title)}</summary>\n\n${body}\n\n</details>`;
+    return `<details>\n<summary>${(0,reports_escape/* escapeText */.X1)(title)}</summary>\n\n${body}\n\n</details>`;
 }
 function renderFooter({ startedAt, seconds, runUrl }) {
     const log = runUrl !== undefined && /^https?:\/\/[\w.:/-]+$/.test(runUrl) ? ` · [log of the run](${runUrl})` : '';
-    return `Started ${escapeText(formatTime(startedAt))}, took ${(0,units/* formatDuration */.a3)(seconds)}${log}`;
+    return `Started ${(0,reports_escape/* escapeText */.X1)(formatTime(startedAt))}, took ${(0,units/* formatDuration */.a3)(seconds)}${log}`;
 }
 
 ;// CONCATENATED MODULE: ./src/reports/restore-test-page.ts
@@ -42626,32 +42536,32 @@ function restoreTestPage(report) {
 function restore_test_page_headline(report) {
     const { checks, error, verdict, tables, tablesProven, rtoSeconds } = report;
     if (report.backupId === undefined)
-        return words `no backup of ${code(report.database)} could be restored.`;
+        return (0,reports_escape/* words */.aL) `no backup of ${(0,reports_escape/* code */.aY)(report.database)} could be restored.`;
     const time = rtoSeconds === undefined ? '' : ` in ${(0,units/* formatDuration */.a3)(rtoSeconds)}`;
     const whole = report.part === undefined;
     const proven = whole
-        ? words `${restore_test_page_subject(report)} was restored and proven${time}: ${provenTables(report)}`
-        : words `a part of ${restore_test_page_subject(report)} was restored: ${provenTables(report)}; the rest was not looked at`;
+        ? (0,reports_escape/* words */.aL) `${restore_test_page_subject(report)} was restored and proven${time}: ${provenTables(report)}`
+        : (0,reports_escape/* words */.aL) `a part of ${restore_test_page_subject(report)} was restored: ${provenTables(report)}; the rest was not looked at`;
     if (verdict === 'passed')
-        return words `${proven}.`;
+        return (0,reports_escape/* words */.aL) `${proven}.`;
     const wrong = tables.filter((table) => table.status === 'different' || table.status === 'missing').length;
     if (wrong > 0) {
-        return words `${(0,units/* formatCount */.B4)(wrong)} of ${count(countTables(tables), 'table')} of ${restore_test_page_subject(report)} did not come back as dumped.`;
+        return (0,reports_escape/* words */.aL) `${(0,units/* formatCount */.B4)(wrong)} of ${count(countTables(tables), 'table')} of ${restore_test_page_subject(report)} did not come back as dumped.`;
     }
     if (error)
-        return words `${restore_test_page_subject(report)} is not proven, the restore test ended early.`;
+        return (0,reports_escape/* words */.aL) `${restore_test_page_subject(report)} is not proven, the restore test ended early.`;
     const status = verdict === 'failed' ? 'failed' : 'unverified';
     const outcome = status === 'failed' ? 'failed' : 'could not be carried out';
     const number = `${countChecks(checks, status)} of ${count(countChecks(checks), 'check')}`;
     const but = `${number} ${outcome}: ${checkTitles(checks, status)}.`;
     return tablesProven > 0
-        ? words `${whole ? '' : 'a part of '}${restore_test_page_subject(report)} was restored with ${provenTables(report)}, but ${but}`
-        : words `${restore_test_page_subject(report)} is not proven, ${but}`;
+        ? (0,reports_escape/* words */.aL) `${whole ? '' : 'a part of '}${restore_test_page_subject(report)} was restored with ${provenTables(report)}, but ${but}`
+        : (0,reports_escape/* words */.aL) `${restore_test_page_subject(report)} is not proven, ${but}`;
 }
 function restore_test_page_subject({ database, takenAt }) {
     return takenAt === undefined
-        ? words `the backup of ${code(database)}`
-        : words `${code(database)} as of ${formatMinute(takenAt)}`;
+        ? (0,reports_escape/* words */.aL) `the backup of ${(0,reports_escape/* code */.aY)(database)}`
+        : (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(database)} as of ${formatMinute(takenAt)}`;
 }
 function provenTables({ tables, tablesProven, rowsProven }) {
     const others = tables.filter((table) => table.status === 'not compared').length;
@@ -42661,17 +42571,17 @@ function provenTables({ tables, tablesProven, rowsProven }) {
 function proofFacts({ takenAt, tables, tablesProven, rowsProven, server, part }) {
     const facts = [];
     if (takenAt !== undefined)
-        facts.push(['Shows the moment', words `${formatTime(takenAt)}`]);
+        facts.push(['Shows the moment', (0,reports_escape/* words */.aL) `${formatTime(takenAt)}`]);
     if (part !== undefined)
-        facts.push(['Restored', words `${(0,units/* formatCount */.B4)(part.tables)} of ${count(part.of, 'table')} in the backup`]);
+        facts.push(['Restored', (0,reports_escape/* words */.aL) `${(0,units/* formatCount */.B4)(part.tables)} of ${count(part.of, 'table')} in the backup`]);
     if (server?.host !== undefined) {
-        facts.push(['Restored into', words `a new database on ${code(server.host)}, PostgreSQL ${server.version}`]);
+        facts.push(['Restored into', (0,reports_escape/* words */.aL) `a new database on ${(0,reports_escape/* code */.aY)(server.host)}, PostgreSQL ${server.version}`]);
     }
     else if (server !== undefined)
-        facts.push(['Restored into', words `a throw-away PostgreSQL ${server.version}`]);
+        facts.push(['Restored into', (0,reports_escape/* words */.aL) `a throw-away PostgreSQL ${server.version}`]);
     if (tables.length > 0) {
         const of = `${(0,units/* formatCount */.B4)(tablesProven)} of ${count(countTables(tables), 'table')}`;
-        facts.push(['Proven', words `${of}, ${count(rowsProven, 'row')}`]);
+        facts.push(['Proven', (0,reports_escape/* words */.aL) `${of}, ${count(rowsProven, 'row')}`]);
     }
     return facts;
 }
@@ -42680,11 +42590,11 @@ function timeFacts(report) {
     const facts = [];
     // How soon all of it is back, and how much would be lost, a part does not tell.
     if (part === undefined) {
-        facts.push(['RTO (recovery time, measured in this rehearsal)', words `${againstTarget(rtoSeconds, rtoTarget)}`]);
-        facts.push(['RPO (age of the newest proven backup)', words `${againstTarget(rpoSeconds, rpoTarget)}`]);
+        facts.push(['RTO (recovery time, measured in this rehearsal)', (0,reports_escape/* words */.aL) `${againstTarget(rtoSeconds, rtoTarget)}`]);
+        facts.push(['RPO (age of the newest proven backup)', (0,reports_escape/* words */.aL) `${againstTarget(rpoSeconds, rpoTarget)}`]);
     }
     if (restoreSeconds !== undefined)
-        facts.push(['Restore alone', words `${(0,units/* formatDuration */.a3)(restoreSeconds)}`]);
+        facts.push(['Restore alone', (0,reports_escape/* words */.aL) `${(0,units/* formatDuration */.a3)(restoreSeconds)}`]);
     return facts;
 }
 function againstTarget(seconds, target) {
@@ -42722,11 +42632,11 @@ function tableGrid(title, folded, tables) {
         { title: 'Note' },
     ];
     const rows = tables.map((table) => [
-        words `${code(table.table)}`,
-        words `${(0,units/* formatCount */.B4)(table.rows)}`,
-        words `${(0,units/* formatBytes */.z3)(table.bytes)}`,
-        words `${STATUS_WORDS[table.status]}`,
-        words `${table.note ?? ''}`,
+        (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(table.table)}`,
+        (0,reports_escape/* words */.aL) `${(0,units/* formatCount */.B4)(table.rows)}`,
+        (0,reports_escape/* words */.aL) `${(0,units/* formatBytes */.z3)(table.bytes)}`,
+        (0,reports_escape/* words */.aL) `${STATUS_WORDS[table.status]}`,
+        (0,reports_escape/* words */.aL) `${table.note ?? ''}`,
     ]);
     return { title, folded, columns, rows };
 }
@@ -42754,47 +42664,47 @@ function verifyPage(report) {
     };
 }
 function verify_page_headline(report) {
-    const limitation = report.limitation === undefined ? [] : [' ', ...prose(report.limitation)];
-    return [...words `${verdictSentence(report)}`, ...limitation];
+    const limitation = report.limitation === undefined ? [] : [' ', ...(0,reports_escape/* prose */.jv)(report.limitation)];
+    return [...(0,reports_escape/* words */.aL) `${verdictSentence(report)}`, ...limitation];
 }
 function verdictSentence(report) {
     const { checks, error, mode, verdict, backupId } = report;
     const all = countChecks(checks);
     if (backupId === undefined)
-        return words `no backup of ${code(report.database)} could be examined.`;
+        return (0,reports_escape/* words */.aL) `no backup of ${(0,reports_escape/* code */.aY)(report.database)} could be examined.`;
     const backup = verify_page_subject(report);
     if (verdict === 'passed') {
         const read = mode === 'smoke' && report.limitation === undefined ? '; its contents were not read' : '';
-        return words `${backup} passed ${all === 1 ? 'the one' : `all ${all}`} ${mode} ${all === 1 ? 'check' : 'checks'}${read}.`;
+        return (0,reports_escape/* words */.aL) `${backup} passed ${all === 1 ? 'the one' : `all ${all}`} ${mode} ${all === 1 ? 'check' : 'checks'}${read}.`;
     }
     if (verdict === 'unverified') {
         const titles = checkTitles(checks, 'unverified');
         const which = titles === '' ? '' : `: ${titles}`;
-        return words `${backup} could not be verified, ${countChecks(checks, 'unverified')} of ${count(all, 'check')} could not be carried out${which}.`;
+        return (0,reports_escape/* words */.aL) `${backup} could not be verified, ${countChecks(checks, 'unverified')} of ${count(all, 'check')} could not be carried out${which}.`;
     }
     const failed = countChecks(checks, 'failed');
     if (failed === 0)
-        return words `the examination of ${backup} ${error ? 'ended early' : 'found something wrong'}.`;
-    return words `${backup} failed ${failed} of ${count(all, 'check')}: ${checkTitles(checks, 'failed')}.`;
+        return (0,reports_escape/* words */.aL) `the examination of ${backup} ${error ? 'ended early' : 'found something wrong'}.`;
+    return (0,reports_escape/* words */.aL) `${backup} failed ${failed} of ${count(all, 'check')}: ${checkTitles(checks, 'failed')}.`;
 }
 function verify_page_subject({ database, set, backupAgeSeconds, state }) {
     const age = backupAgeSeconds === undefined ? '' : `, ${(0,units/* formatDuration */.a3)(backupAgeSeconds)} old,`;
     const taken = set ? ` from ${formatMinute(set.takenAt)}` : '';
-    return words `the ${state === 'damaged' ? 'damaged ' : ''}backup of ${code(database)}${taken}${age}`;
+    return (0,reports_escape/* words */.aL) `the ${state === 'damaged' ? 'damaged ' : ''}backup of ${(0,reports_escape/* code */.aY)(database)}${taken}${age}`;
 }
 function runFacts({ mode, slice, tables, server, state, backupAgeSeconds, bytesRead }) {
-    const facts = [['Mode', words `${mode}${slice ? `, slice ${slice.number} of ${slice.of}` : ''}`]];
+    const facts = [['Mode', (0,reports_escape/* words */.aL) `${mode}${slice ? `, slice ${slice.number} of ${slice.of}` : ''}`]];
     if (tables)
-        facts.push(['Only the tables', words `${code(tables.join(', '))}`]);
+        facts.push(['Only the tables', (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(tables.join(', '))}`]);
     if (server)
-        facts.push(['Held against', words `PostgreSQL ${server.version} at ${code(server.host)}`]);
+        facts.push(['Held against', (0,reports_escape/* words */.aL) `PostgreSQL ${server.version} at ${(0,reports_escape/* code */.aY)(server.host)}`]);
     if (state !== undefined)
-        facts.push(['State', words `${state} (${STATES[state]})`]);
+        facts.push(['State', (0,reports_escape/* words */.aL) `${state} (${STATES[state]})`]);
     if (backupAgeSeconds !== undefined)
-        facts.push(['Age', words `${(0,units/* formatDuration */.a3)(backupAgeSeconds)}`]);
+        facts.push(['Age', (0,reports_escape/* words */.aL) `${(0,units/* formatDuration */.a3)(backupAgeSeconds)}`]);
     facts.push([
         'Read',
-        words `${bytesRead > 0 ? `${(0,units/* formatBytes */.z3)(bytesRead)} of stored parts` : 'no parts, only what describes them'}`,
+        (0,reports_escape/* words */.aL) `${bytesRead > 0 ? `${(0,units/* formatBytes */.z3)(bytesRead)} of stored parts` : 'no parts, only what describes them'}`,
     ]);
     return facts;
 }
@@ -42804,7 +42714,7 @@ function detailGrids(checks) {
         if (details === undefined)
             return [];
         const { title, columns } = details;
-        const cellOf = (text, column) => (columns[column]?.code ? words `${code(text)}` : words `${text}`);
+        const cellOf = (text, column) => (columns[column]?.code ? (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(text)}` : (0,reports_escape/* words */.aL) `${text}`);
         const rows = details.rows.map((cells) => cells.map(cellOf));
         return [
             { title, folded: true, columns: columns.map(({ title, right }) => ({ title, ...(right && { right }) })), rows },
@@ -42825,12 +42735,12 @@ function setFacts(set) {
         none: 'none',
     }[set.signature];
     return [
-        ['Shows the moment', words `${formatTime(set.takenAt)}`],
-        ['Label', words `${code(set.label)}${set.whole ? '' : ', a partial backup'}`],
-        ['Holds', words `${count(set.tables, 'table')}, ${count(set.rows, 'row')} of PostgreSQL ${set.serverVersion}`],
-        ['Size', words `${formatSizes(set.plainBytes, set.storedBytes)}, in ${count(set.parts, 'part')}`],
-        ['Encryption', words `${set.encrypted ? 'age' : 'none'}`],
-        ['Signature', prose(signature)],
+        ['Shows the moment', (0,reports_escape/* words */.aL) `${formatTime(set.takenAt)}`],
+        ['Label', (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(set.label)}${set.whole ? '' : ', a partial backup'}`],
+        ['Holds', (0,reports_escape/* words */.aL) `${count(set.tables, 'table')}, ${count(set.rows, 'row')} of PostgreSQL ${set.serverVersion}`],
+        ['Size', (0,reports_escape/* words */.aL) `${formatSizes(set.plainBytes, set.storedBytes)}, in ${count(set.parts, 'part')}`],
+        ['Encryption', (0,reports_escape/* words */.aL) `${set.encrypted ? 'age' : 'none'}`],
+        ['Signature', (0,reports_escape/* prose */.jv)(signature)],
     ];
 }
 
@@ -43395,81 +43305,8 @@ function notPinged({ host }, problem, isWell) {
     return new errors/* LifeboatError */.H3('no-heartbeat', `The heartbeat at ${host} was not pinged: ${problem}`, remedy);
 }
 
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/schemas.js + 11 modules
-var schemas = __nccwpck_require__(2857);
-// EXTERNAL MODULE: ./node_modules/zod/v4/classic/iso.js
-var iso = __nccwpck_require__(4377);
-;// CONCATENATED MODULE: ./src/reports/alert-ledger.ts
-
-
-const EMPTY_LEDGER = { checks: [], told: [] };
-/** There are some thirty checks; an issue that was filled up by hand shall not grow without end. */
-const MOST_CHECKS = 40;
-const LONGEST_TEXT = 600;
-const key = schemas/* string */.YjP().regex(/^[a-z-]{1,30}\/[a-z0-9-]{1,50}(\/[a-z0-9]{1,10})?$/);
-const alert_ledger_text = schemas/* string */.YjP().max(LONGEST_TEXT);
-const time = iso/* datetime */.w$();
-const ledgerSchema = schemas/* object */.Ikc({
-    checks: schemas/* array */.YOg(schemas/* object */.Ikc({
-        key,
-        title: alert_ledger_text,
-        status: schemas/* enum */.k5n(['failed', 'unverified']),
-        message: alert_ledger_text,
-        remedy: alert_ledger_text.optional(),
-        code: schemas/* string */.YjP().max(60).optional(),
-        since: time,
-        runs: schemas/* int */.Whr().positive(),
-        last: time,
-        run: schemas/* string */.YjP().max(300).optional(),
-    }))
-        .max(MOST_CHECKS),
-    told: schemas/* array */.YOg(key).max(MOST_CHECKS),
-    toldAt: time.optional(),
-    storage: schemas/* string */.YjP().max(300).optional(),
-});
-/** The ledger after a run: what passed is struck out, what did not is noted; what the run did not look at stays. */
-function record(ledger, outcomes, run) {
-    const checks = new Map(ledger.checks.map((check) => [check.key, check]));
-    for (const outcome of outcomes) {
-        if (outcome.status === 'passed')
-            checks.delete(outcome.key);
-        else
-            checks.set(outcome.key, failing(outcome, outcome.status, checks.get(outcome.key), run));
-    }
-    const storage = run.storage === '' ? {} : { storage: clip(run.storage, 300) };
-    return { ...ledger, ...storage, checks: [...checks.values()].slice(0, MOST_CHECKS) };
-}
-function failing({ key, title, message, remedy, code }, status, before, { at, url }) {
-    return {
-        key,
-        title: clip(title, LONGEST_TEXT),
-        status,
-        message: clip(message, LONGEST_TEXT),
-        ...(remedy !== undefined && { remedy: clip(remedy, LONGEST_TEXT) }),
-        ...(code !== undefined && { code }),
-        since: before?.since ?? at.toISOString(),
-        runs: (before?.runs ?? 0) + 1,
-        last: at.toISOString(),
-        ...(url !== undefined && { run: url }),
-    };
-}
-const BLOCK = /<!-- pg-lifeboat state: (.*) -->/;
-/** The ledger as a comment that no reader sees: nothing in it ends the comment, or calls a person or an issue. */
-function writeLedger(ledger) {
-    const json = JSON.stringify(ledger).replaceAll(/[<>&@#\u2028\u2029]|--+/g, (match) => [...match].map((character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''));
-    return `<!-- pg-lifeboat state: ${json} -->`;
-}
-/** The ledger in an issue's body; undefined where there is none that can be read: anybody may have written there. */
-function readLedger(body) {
-    const [, json = ''] = BLOCK.exec(body) ?? [];
-    try {
-        return ledgerSchema.parse(JSON.parse(json));
-    }
-    catch {
-        return undefined;
-    }
-}
-
+// EXTERNAL MODULE: ./src/reports/alert-ledger.ts
+var alert_ledger = __nccwpck_require__(4671);
 ;// CONCATENATED MODULE: ./src/reports/alert.ts
 
 /** An issue that was closed longer ago is history: what fails then gets a new one. */
@@ -43551,19 +43388,19 @@ function planAlert(known, outcomes, run) {
         return { step: 'nothing' };
     const isRecent = known?.closedAt !== undefined && run.at.getTime() - known.closedAt.getTime() < REOPEN_DAYS * alert_DAY;
     if (!isRecent) {
-        const ledger = record(EMPTY_LEDGER, outcomes, run);
+        const ledger = (0,alert_ledger/* record */.g1)(alert_ledger/* EMPTY_LEDGER */._7, outcomes, run);
         return { step: 'open', ledger: { ...ledger, told: keysOf(ledger) } };
     }
-    const before = known.ledger ?? EMPTY_LEDGER;
+    const before = known.ledger ?? alert_ledger/* EMPTY_LEDGER */._7;
     const listed = { ...before, checks: before.checks.filter(({ key }) => failed.has(key)), told: [] };
-    return { step: 'reopen', ...telling(record(listed, outcomes, run), run) };
+    return { step: 'reopen', ...telling((0,alert_ledger/* record */.g1)(listed, outcomes, run), run) };
 }
 function planOpen(before, outcomes, run, hasFailed) {
     if (before === undefined) {
         // Who knows what else is failing: only what is failing now is a reason to write there.
-        return hasFailed ? { step: 'update', ...telling(record(EMPTY_LEDGER, outcomes, run), run) } : { step: 'nothing' };
+        return hasFailed ? { step: 'update', ...telling((0,alert_ledger/* record */.g1)(alert_ledger/* EMPTY_LEDGER */._7, outcomes, run), run) } : { step: 'nothing' };
     }
-    const after = record(before, outcomes, run);
+    const after = (0,alert_ledger/* record */.g1)(before, outcomes, run);
     const hasRecovered = after.checks.length < before.checks.length;
     if (!hasFailed && !hasRecovered)
         return { step: 'nothing' };
@@ -43893,6 +43730,11 @@ const RUN_CAUSES = [
         'Make them there (`CREATE ROLE NAME NOLOGIN`), or let the role of `target-url` do it: `ALTER ROLE NAME CREATEROLE`.',
     ],
     [
+        'target-is-source target-is-standby target-too-old target-not-allowed unknown-server',
+        'The secret behind `target-url` is not that of a server for tests: it leads to the one that was dumped, to a standby, to an older one, or to a role that may not make databases.',
+        'Ask it: `psql "$TARGET_URL" -c "SELECT version(), pg_is_in_recovery(), system_identifier FROM pg_control_system()"`; or leave out `target-url`, and a server on the runner is made.',
+    ],
+    [
         'self-test-failed',
         'The throw-away server does not take rows of a kind of table that it took a moment before: out of space or memory, most often.',
         'Look at the end of the run, then run it again: `gh run view RUN --log-failed`.',
@@ -43990,7 +43832,7 @@ function alertTitle(subject, { checks }, { at }) {
     const oldest = Math.min(...checks.map(({ since }) => new Date(since).getTime()));
     const weeks = Math.floor((at.getTime() - oldest) / WEEK);
     const standing = weeks >= 1 && Number.isFinite(weeks) ? `, for ${count(weeks, 'week')}` : '';
-    return clip(`Backup alert for ${nameOf(subject)}${standing}: ${keys.join(', ')}${more}`, LONGEST_TITLE);
+    return (0,reports_escape/* clip */.$Q)(`Backup alert for ${nameOf(subject)}${standing}: ${keys.join(', ')}${more}`, LONGEST_TITLE);
 }
 function nameOf(subject) {
     return subject.kind === 'database' ? subject.database : `the job ${subject.job} of the workflow ${subject.workflow}`;
@@ -44006,9 +43848,9 @@ function alertBody(subject, ledger, run) {
 function within(ledger, { text, checks }) {
     const cut = ({ title, message, remedy, ...rest }) => ({
         ...rest,
-        title: clip(title, text),
-        message: clip(message, text),
-        ...(remedy !== undefined && { remedy: clip(remedy, text) }),
+        title: (0,reports_escape/* clip */.$Q)(title, text),
+        message: (0,reports_escape/* clip */.$Q)(message, text),
+        ...(remedy !== undefined && { remedy: (0,reports_escape/* clip */.$Q)(remedy, text) }),
     });
     return { ...ledger, checks: ledger.checks.slice(0, checks).map(cut) };
 }
@@ -44016,7 +43858,7 @@ function bodyWithin(subject, ledger, run, limits) {
     const { checks } = ledger;
     const blocks = [
         alertMarker(subject),
-        markdown(alert_page_headline(subject, checks, run)),
+        (0,reports_escape/* markdown */.wD)(alert_page_headline(subject, checks, run)),
         ...(checks.length > 0
             ? [table(checks), ...checks.slice(0, limits.details).map((check) => details(check, subject, ledger.storage))]
             : []),
@@ -44024,26 +43866,26 @@ function bodyWithin(subject, ledger, run, limits) {
             ? [`… and ${checks.length - limits.details} more, in the reports of the runs`]
             : []),
         checks.length > 0 ? FOOTER : '',
-        writeLedger(ledger),
+        (0,alert_ledger/* writeLedger */.XL)(ledger),
     ];
     return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
 }
 const FOOTER = '---\n\nThis issue is closed when each of these has passed again, and opened again if one fails within two weeks. A run changes only what it has checked: if something is not checked any more, close the issue by hand. This text is written anew by every run that changes it; comments stay.';
 function alert_page_headline(subject, checks, { at }) {
-    const of = subject.kind === 'database' ? words `the backups of ${code(subject.database)}` : jobWords(subject);
+    const of = subject.kind === 'database' ? (0,reports_escape/* words */.aL) `the backups of ${(0,reports_escape/* code */.aY)(subject.database)}` : jobWords(subject);
     if (checks.length === 0)
-        return words `✅ Everything that failed has passed again, for ${of}, at ${formatMinute(at.toISOString())}.`;
+        return (0,reports_escape/* words */.aL) `✅ Everything that failed has passed again, for ${of}, at ${formatMinute(at.toISOString())}.`;
     const number = count(checks.length, 'check');
-    return words `${number} of ${of} ${checks.length === 1 ? 'does' : 'do'} not pass.`;
+    return (0,reports_escape/* words */.aL) `${number} of ${of} ${checks.length === 1 ? 'does' : 'do'} not pass.`;
 }
 function jobWords({ workflow, job }) {
-    return words `the job ${code(clip(job, 200))} of the workflow ${code(clip(workflow, 200))}`;
+    return (0,reports_escape/* words */.aL) `the job ${(0,reports_escape/* code */.aY)((0,reports_escape/* clip */.$Q)(job, 200))} of the workflow ${(0,reports_escape/* code */.aY)((0,reports_escape/* clip */.$Q)(workflow, 200))}`;
 }
 function table(checks) {
     const rows = checks.map(({ key, title, status, since, runs, last, run }) => {
         const cells = [
-            markdown(words `${alert_page_SYMBOLS[status]} ${code(key)}: ${title}`),
-            markdown(words `${formatMinute(since)}`),
+            (0,reports_escape/* markdown */.wD)((0,reports_escape/* words */.aL) `${alert_page_SYMBOLS[status]} ${(0,reports_escape/* code */.aY)(key)}: ${title}`),
+            (0,reports_escape/* markdown */.wD)((0,reports_escape/* words */.aL) `${formatMinute(since)}`),
             String(runs),
             alert_page_link(run, formatMinute(last)) || formatMinute(last),
         ];
@@ -44057,14 +43899,14 @@ const alert_page_STATUSES = { failed: 'failed', unverified: 'could not be verifi
 function details(check, subject, storage) {
     const { key, title, status, message, remedy } = check;
     const { cause, next } = diagnose(check);
-    const line = (label, text) => `- **${label}:** ${markdown(text)}`;
+    const line = (label, text) => `- **${label}:** ${(0,reports_escape/* markdown */.wD)(text)}`;
     return [
-        `### ${markdown(words `${alert_page_VERDICTS[status]}: ${title} (${code(key)})`)}`,
+        `### ${(0,reports_escape/* markdown */.wD)((0,reports_escape/* words */.aL) `${alert_page_VERDICTS[status]}: ${title} (${(0,reports_escape/* code */.aY)(key)})`)}`,
         '',
-        line('Found', prose(message)),
-        ...(cause === undefined ? [] : [line('Likely cause', prose(cause))]),
-        ...(remedy === undefined ? [] : [line('What to do', prose(remedy))]),
-        ...(next === undefined ? [] : [line('Next command', prose(filledIn(next, { subject, storage, run: check.run })))]),
+        line('Found', (0,reports_escape/* prose */.jv)(message)),
+        ...(cause === undefined ? [] : [line('Likely cause', (0,reports_escape/* prose */.jv)(cause))]),
+        ...(remedy === undefined ? [] : [line('What to do', (0,reports_escape/* prose */.jv)(remedy))]),
+        ...(next === undefined ? [] : [line('Next command', (0,reports_escape/* prose */.jv)(filledIn(next, { subject, storage, run: check.run })))]),
     ].join('\n');
 }
 /** The command with what is known in the place of its words in capitals. */
@@ -44082,8 +43924,8 @@ function filledIn(command, { subject, storage, run }) {
 /** What a comment tells of a change. */
 function changeComment({ added, recovered, remaining }, ledger, run) {
     const statuses = new Map(ledger.checks.map(({ key, status }) => [key, status]));
-    const list = (keys) => keys.map((key) => markdown([code(key)])).join(', ');
-    const failing = added.map((key) => `- ${alert_page_SYMBOLS[statuses.get(key) ?? 'failed']} ${markdown([code(key)])} ${alert_page_STATUSES[statuses.get(key) ?? 'failed']}`);
+    const list = (keys) => keys.map((key) => (0,reports_escape/* markdown */.wD)([(0,reports_escape/* code */.aY)(key)])).join(', ');
+    const failing = added.map((key) => `- ${alert_page_SYMBOLS[statuses.get(key) ?? 'failed']} ${(0,reports_escape/* markdown */.wD)([(0,reports_escape/* code */.aY)(key)])} ${alert_page_STATUSES[statuses.get(key) ?? 'failed']}`);
     return [
         ...failing,
         ...(recovered.length > 0 ? [`- ✅ ${list(recovered)} passed again`] : []),
@@ -44096,7 +43938,7 @@ function changeComment({ added, recovered, remaining }, ledger, run) {
 function recoveryComment(before, run) {
     const lines = before.map(({ key, since, runs }) => {
         const seconds = Math.max(0, (run.at.getTime() - new Date(since).getTime()) / 1_000);
-        return `- ✅ ${markdown([code(key)])} passed again, after ${(0,units/* formatDuration */.a3)(seconds)} and ${count(runs, 'run')}`;
+        return `- ✅ ${(0,reports_escape/* markdown */.wD)([(0,reports_escape/* code */.aY)(key)])} passed again, after ${(0,units/* formatDuration */.a3)(seconds)} and ${count(runs, 'run')}`;
     });
     return ['Everything has passed again.', '', ...lines, '', signature(run)].join('\n');
 }
@@ -44155,7 +43997,7 @@ class AlertIssue {
     }
     async #carryOut(issue, outcomes) {
         const { run, redact } = this.#options;
-        const ledger = redact(readLedger(issue?.body ?? ''));
+        const ledger = redact((0,alert_ledger/* readLedger */.SC)(issue?.body ?? ''));
         const known = issue && {
             state: issue.state,
             ledger,
@@ -45325,7 +45167,7 @@ function setsAmong(keys, database) {
         const isHead = key.startsWith(prefix) && key.endsWith('.json');
         return (isHead ? (0,backup_set_layout/* parseSetId */.h_)(key.slice(prefix.length, -'.json'.length)) : undefined) ?? [];
     });
-    return sets.sort((a, b) => b.takenAt.getTime() - a.takenAt.getTime() || (a.id < b.id ? 1 : -1));
+    return sets.sort(backup_set_layout/* newestFirst */.ll);
 }
 /** What ends every document; nothing else tells of a head that it is whole. */
 const LINE_END = 0x0a;
@@ -45469,11 +45311,11 @@ function rehearsalsUntil(evidence) {
  * The whole sets before that of `head`, oldest first: as it tells itself, or as the newest of those in `catalog` does
  * which no evidence calls damaged. Rejects where that cannot be read.
  */
-async function setsBeforeHead(catalog, { id, takenAt, history = [] }) {
+async function setsBeforeHead(catalog, { id, history = [] }) {
     if (history.length > 0)
         return history;
-    for (const set of catalog.sets) {
-        if (set.id === id || set.takenAt >= new Date(takenAt) || (await catalog.evidence.isDamaged(set.id)))
+    for (const set of catalog.sets.slice(catalog.sets.findIndex((one) => one.id === id) + 1)) {
+        if (await catalog.evidence.isDamaged(set.id))
             continue;
         const head = await wholeHead(catalog.head, set.id);
         if (head)
@@ -45518,7 +45360,8 @@ async function orNone(read) {
 /* harmony export */   Zm: () => (/* binding */ randomName),
 /* harmony export */   Zp: () => (/* binding */ layout),
 /* harmony export */   dh: () => (/* binding */ compactTime),
-/* harmony export */   h_: () => (/* binding */ parseSetId)
+/* harmony export */   h_: () => (/* binding */ parseSetId),
+/* harmony export */   ll: () => (/* binding */ newestFirst)
 /* harmony export */ });
 /* unused harmony exports newSetId, parseHeadKey */
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
@@ -45541,9 +45384,27 @@ const SET_ID = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z-([A-Za-z0-9][A-Za-
 function compactTime(date) {
     return `${date.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
 }
-/** A new id: UTC snapshot time, label, six random characters. */
+/** In the order in which they sort as text. */
+const ALPHABET = '23456789abcdefghijkmnpqrstuvwxyz';
+const SUFFIX_LENGTH = 6;
+/** A new id: UTC snapshot time, label, six characters: two for the milliseconds, four at random. */
 function newSetId(takenAt, label) {
-    return `${compactTime(takenAt)}-${label}-${randomName()}`;
+    const milliseconds = takenAt.getUTCMilliseconds();
+    const two = [milliseconds >> 5, milliseconds & 31].map((digit) => ALPHABET[digit]).join('');
+    return `${compactTime(takenAt)}-${label}-${two}${randomName(SUFFIX_LENGTH - two.length)}`;
+}
+/**
+ * Orders sets: the newest first; of one second by how their ids end, which begins with the milliseconds, whatever the
+ * labels. An id that was not made here is valid, too, and stands anywhere within its second.
+ */
+function newestFirst(a, b) {
+    const seconds = b.takenAt.getTime() - a.takenAt.getTime();
+    return seconds || compareText(b.id.slice(-SUFFIX_LENGTH), a.id.slice(-SUFFIX_LENGTH)) || compareText(b.id, a.id);
+}
+function compareText(a, b) {
+    if (a === b)
+        return 0;
+    return a < b ? -1 : 1;
 }
 /** The parts of a set's id, or undefined if the text is none. */
 function parseSetId(text) {
@@ -45561,9 +45422,9 @@ function parseHeadKey(key, database) {
         ? parseSetId(key.slice(prefix.length, -'.json'.length))
         : undefined;
 }
-/** Six characters that tell apart what happened in the same second. */
-function randomName() {
-    return Array.from({ length: 6 }, () => 'abcdefghijkmnpqrstuvwxyz23456789'[(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomInt)(32)]).join('');
+/** Characters that tell apart what happened at the same moment. */
+function randomName(length = SUFFIX_LENGTH) {
+    return Array.from({ length }, () => ALPHABET[(0,node_crypto__WEBPACK_IMPORTED_MODULE_0__.randomInt)(ALPHABET.length)]).join('');
 }
 
 
@@ -45696,18 +45557,22 @@ function plainBytes(set, part, identities, signal, meter) {
     const encrypted = part.path.endsWith('.age');
     if (encrypted && identities.length === 0)
         throw noIdentity(set.head.id);
-    return named((0,_streams_seal_js__WEBPACK_IMPORTED_MODULE_4__/* .unseal */ .Du)(storedBytes(set, part, signal, meter), { encrypted, identities }, signal), set, part);
+    return named((0,_streams_seal_js__WEBPACK_IMPORTED_MODULE_4__/* .unseal */ .Du)(storedBytes(set, part, signal, meter), { encrypted, identities }, signal), set, part, signal);
 }
 /** What ends whoever has to look inside of an encrypted set and cannot. */
 function noIdentity(id) {
     return new _base_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .LifeboatError */ .H3('no-identity', `The set ${id} is encrypted, and no identity was given`, 'Give the age identity (a line that begins with AGE-SECRET-KEY-1) as the input `identity`, from a secret that exists: a missing one is empty.');
 }
 /** The same bytes; damage that a decoder meets before the digest is complete is told with the part's name. */
-async function* named(plain, set, part) {
+async function* named(plain, set, part, signal) {
     try {
         yield* plain;
     }
     catch (error) {
+        // A changed header can look like that of somebody else's data: only the digest tells.
+        if ((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .codeOf */ .$N)(error) === 'wrong-identity')
+            for await (const _ of storedBytes(set, part, signal))
+                ;
         if (!(error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_2__/* .LifeboatError */ .H3) || !/^damaged-(compression|encryption)$/.test(error.code))
             throw error;
         throw tampered(error.code, `${part.path} of ${set.head.id} is not what was stored: ${error.message}`);
@@ -50262,6 +50127,201 @@ function tlsVariables({ settings, target, rootFile }) {
 
 /***/ }),
 
+/***/ 4671:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   SC: () => (/* binding */ readLedger),
+/* harmony export */   XL: () => (/* binding */ writeLedger),
+/* harmony export */   _7: () => (/* binding */ EMPTY_LEDGER),
+/* harmony export */   bn: () => (/* binding */ KEY_PATTERN),
+/* harmony export */   g1: () => (/* binding */ record)
+/* harmony export */ });
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2857);
+/* harmony import */ var zod__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4377);
+/* harmony import */ var _escape_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6548);
+
+
+const EMPTY_LEDGER = { checks: [], told: [] };
+/** There are some thirty checks; an issue that was filled up by hand shall not grow without end. */
+const MOST_CHECKS = 40;
+const LONGEST_TEXT = 600;
+/** How an outcome's key is written, for a pattern to hold; it captures nothing. */
+const KEY_PATTERN = '[a-z-]{1,30}/[a-z0-9-]{1,50}(?:/[a-z0-9]{1,10})?';
+const key = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(new RegExp(`^${KEY_PATTERN}$`));
+const text = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(LONGEST_TEXT);
+const time = zod__WEBPACK_IMPORTED_MODULE_1__/* .datetime */ .w$();
+const ledgerSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
+    checks: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
+        key,
+        title: text,
+        status: zod__WEBPACK_IMPORTED_MODULE_0__/* ["enum"] */ .k5n(['failed', 'unverified']),
+        message: text,
+        remedy: text.optional(),
+        code: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(60).optional(),
+        since: time,
+        runs: zod__WEBPACK_IMPORTED_MODULE_0__/* .int */ .Whr().positive(),
+        last: time,
+        run: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(300).optional(),
+    }))
+        .max(MOST_CHECKS),
+    told: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(key).max(MOST_CHECKS),
+    toldAt: time.optional(),
+    storage: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(300).optional(),
+});
+/** The ledger after a run: what passed is struck out, what did not is noted; what the run did not look at stays. */
+function record(ledger, outcomes, run) {
+    const checks = new Map(ledger.checks.map((check) => [check.key, check]));
+    for (const outcome of outcomes) {
+        if (outcome.status === 'passed')
+            checks.delete(outcome.key);
+        else
+            checks.set(outcome.key, failing(outcome, outcome.status, checks.get(outcome.key), run));
+    }
+    const storage = run.storage === '' ? {} : { storage: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(run.storage, 300) };
+    return { ...ledger, ...storage, checks: [...checks.values()].slice(0, MOST_CHECKS) };
+}
+function failing({ key, title, message, remedy, code }, status, before, { at, url }) {
+    return {
+        key,
+        title: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(title, LONGEST_TEXT),
+        status,
+        message: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(message, LONGEST_TEXT),
+        ...(remedy !== undefined && { remedy: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(remedy, LONGEST_TEXT) }),
+        ...(code !== undefined && { code }),
+        since: before?.since ?? at.toISOString(),
+        runs: (before?.runs ?? 0) + 1,
+        last: at.toISOString(),
+        ...(url !== undefined && { run: url }),
+    };
+}
+const BLOCK = /<!-- pg-lifeboat state: (.*) -->/;
+/** The ledger as a comment that no reader sees: nothing in it ends the comment, or calls a person or an issue. */
+function writeLedger(ledger) {
+    const json = JSON.stringify(ledger).replaceAll(/[<>&@#\u2028\u2029]|--+/g, (match) => [...match].map((character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''));
+    return `<!-- pg-lifeboat state: ${json} -->`;
+}
+/** The ledger in an issue's body; undefined where there is none that can be read: anybody may have written there. */
+function readLedger(body) {
+    const [, json = ''] = BLOCK.exec(body) ?? [];
+    try {
+        return ledgerSchema.parse(JSON.parse(json));
+    }
+    catch {
+        return undefined;
+    }
+}
+
+
+/***/ }),
+
+/***/ 6548:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   $Q: () => (/* binding */ clip),
+/* harmony export */   CS: () => (/* binding */ clipWords),
+/* harmony export */   X1: () => (/* binding */ escapeText),
+/* harmony export */   aL: () => (/* binding */ words),
+/* harmony export */   aY: () => (/* binding */ code),
+/* harmony export */   jv: () => (/* binding */ prose),
+/* harmony export */   wD: () => (/* binding */ markdown),
+/* harmony export */   wh: () => (/* binding */ plainText)
+/* harmony export */ });
+/** An identifier from outside: a table, an object's key, a version. */
+function code(value) {
+    return { code: value };
+}
+/** Puts a sentence together: words`the table ${code(name)} has ${3} rows`. */
+function words(strings, ...values) {
+    return strings.flatMap((part, index) => {
+        const value = values[index];
+        if (value === undefined)
+            return [part];
+        return [part, ...(typeof value === 'number' ? [String(value)] : Array.isArray(value) ? value : [value])];
+    });
+}
+/** Text that our own code wrote with `code` marked by backticks, as findings and remedies are; an odd backtick is just one. */
+function prose(value) {
+    const parts = value.split('`');
+    if (parts.length % 2 === 0)
+        return [value];
+    return parts.map((part, index) => (index % 2 === 0 ? part : part === '' ? '``' : code(part)));
+}
+/** The sentence as plain text, on one line. */
+function plainText(sentence) {
+    return oneLine(sentence.map((word) => (typeof word === 'string' ? word : word.code)).join(''));
+}
+/**
+ * The sentence as GitHub's Markdown, for a paragraph, a heading, a list item or a table's cell alike: one line, no `|`,
+ * no HTML but `<code>`, nothing that mentions a person, refers to an issue, links or starts a formula.
+ */
+function markdown(sentence) {
+    let rendered = '';
+    for (const word of sentence) {
+        const next = typeof word === 'string' ? escapeText(word) : codeSpan(word.code);
+        // Two spans that touch would be read as one.
+        rendered += rendered.endsWith('`') && next.startsWith('`') ? `&#8203;${next}` : next;
+    }
+    return rendered;
+}
+/** At most so many characters, the cut marked; never half a surrogate pair. */
+function clip(text, length) {
+    return text.length <= length
+        ? text
+        : `${text
+            .slice(0, length - 1)
+            .toWellFormed()
+            .replace(/\uFFFD$/, '')}…`;
+}
+/** The sentence, cut like `clip` where its text as a whole is longer. */
+function clipWords(sentence, length) {
+    const kept = [];
+    let room = length;
+    for (const word of sentence) {
+        const text = typeof word === 'string' ? word : word.code;
+        if (room <= 0)
+            return [...kept, '…'];
+        kept.push(typeof word === 'string' ? clip(text, room) : code(clip(text, room)));
+        room -= text.length;
+    }
+    return kept;
+}
+/** Text for Markdown. Characters with a meaning become entities, which no Markdown parser reads as structure. */
+function escapeText(value) {
+    return (oneLine(value)
+        .replaceAll(/[&<>|\\`*_~[\]$#]/g, entity)
+        .replaceAll('://', '&#58;//')
+        .replaceAll(/\bwww\./gi, (match) => `${match.slice(0, -1)}&#46;`)
+        // Mentions and references are looked for after entities are read: only a character between breaks them.
+        .replaceAll(/(?<![A-Za-z0-9])@(?=[A-Za-z0-9])/g, '@&#8203;')
+        .replaceAll('@', '&#64;')
+        .replaceAll(/&#35;(?=\d)/g, '&#35;&#8203;')
+        .replaceAll(/\b(GH)-(?=\d)/gi, '$1-&#8203;'));
+}
+/** An identifier as a code span; as a `<code>` element of entities where backticks cannot hold it, in a table above all. */
+function codeSpan(value) {
+    const shown = oneLine(value);
+    if (shown === '')
+        return '(empty)';
+    if (!/[`|\\<>&]|^ | $/.test(shown))
+        return `\`${shown}\``;
+    return `<code>${escapeText(shown).replaceAll(/^ | $/g, entity)}</code>`;
+}
+function entity(character) {
+    return `&#${character.codePointAt(0)};`;
+}
+/** Line ends and control characters become spaces; marks that reverse the direction of the text go. */
+function oneLine(value) {
+    return value
+        .toWellFormed()
+        .replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ')
+        .replaceAll(/[\u202A-\u202E\u2066-\u2069]/g, '');
+}
+
+
+/***/ }),
+
 /***/ 1428:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -50271,10 +50331,12 @@ function tlsVariables({ settings, target, rootFile }) {
 /* harmony export */   lc: () => (/* binding */ silenceLeft),
 /* harmony export */   zB: () => (/* binding */ LONGEST_SILENCE_DAYS)
 /* harmony export */ });
+/* harmony import */ var _alert_ledger_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4671);
+
 /** One that ends later is no silence but a habit. */
 const LONGEST_SILENCE_DAYS = 90;
 const DAY = 86_400_000;
-const LINE = /^([a-z-]{1,30}\/[a-z0-9-]{1,50}(?:\/[a-z0-9]{1,10})?) until (\d{4}-\d\d-\d\d): *(\S.{0,300})$/;
+const LINE = new RegExp(`^(${_alert_ledger_js__WEBPACK_IMPORTED_MODULE_0__/* .KEY_PATTERN */ .bn}) until (\\d{4}-\\d\\d-\\d\\d): *(\\S.{0,300})$`);
 /** Reads `CHECK until YYYY-MM-DD: REASON`; undefined where the line is none such. */
 function parseSilence(line) {
     const [, key, until, reason] = LINE.exec(line) ?? [];
