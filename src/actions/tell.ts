@@ -10,6 +10,7 @@ import type { AlertSubject } from '../reports/alert-page.ts'
 import type { Report } from '../reports/report.ts'
 import { type Silence, silenced } from '../reports/silence.ts'
 import { type AlertDone, AlertIssue, type AlertOptions } from './alert-issue.ts'
+import { gitHubAccess } from './github-access.ts'
 import { ALERT_LABEL, type ReportingInputs } from './reporting-inputs.ts'
 
 /** Events at which, as a rule, nobody watches. A called workflow has the event of its caller. */
@@ -64,29 +65,17 @@ async function alert(runner: Runner, report: Report, inputs: ReportingInputs): P
 /** Whether an alert is wanted of such a run. */
 export function isWanted(
   alert: ReportingInputs['alert'],
-  { event, repository, isFromFork }: Pick<RunContext, 'event' | 'repository' | 'isFromFork'>,
+  { origin, repository, isFromFork }: Pick<RunContext, 'origin' | 'repository' | 'isFromFork'>,
 ): boolean {
   if (alert === 'off' || repository === '' || isFromFork) return false
-  return alert === 'issue' || UNWATCHED.includes(event)
+  return alert === 'issue' || UNWATCHED.includes(origin)
 }
 
-async function openTracker(runner: Runner, { githubToken }: ReportingInputs): Promise<IssueTracker> {
-  if (githubToken === undefined) {
-    const remedy = 'Leave `github-token` out, then the job’s own token is used, or set `alert: off`.'
-    throw new LifeboatError('no-github-token', '`github-token` is empty (a missing secret is)', remedy)
-  }
+async function openTracker(runner: Runner, inputs: ReportingInputs): Promise<IssueTracker> {
+  const access = gitHubAccess(runner, inputs, { signal: runner.cancelled, otherwise: 'set `alert: off`' })
   // It takes a while to load, and most runs of most people need no alert.
   const { openGitHubIssues } = await import('../github/github-issues.ts')
-  const { context, log, cancelled: signal } = runner
-  const apiUrl = process.env.GITHUB_API_URL || 'https://api.github.com'
-  return openGitHubIssues({
-    token: githubToken,
-    repository: context.repository,
-    apiUrl,
-    clock: systemClock,
-    log,
-    signal,
-  })
+  return openGitHubIssues(access)
 }
 
 function runFacts({ redact }: Runner, { runUrl, storage }: Report): RunFacts {

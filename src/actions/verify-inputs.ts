@@ -37,6 +37,8 @@ export interface VerifyInputs
   readonly walLagWarn: number
   readonly walLagFail: number
   readonly storageQuota?: number
+  /** Names of files; empty: none are watched. */
+  readonly watchWorkflows: string[]
   readonly acceptSource: string[]
   /** Ids of checks. */
   readonly require: string[]
@@ -52,6 +54,11 @@ const SLICE: Shape = {
 /** The modes that need a server to look at. */
 export function looksAtServer(mode: Mode): boolean {
   return mode === 'database' || mode === 'full'
+}
+
+/** The modes that look at names, sizes and ages, and at what goes on around the set. */
+export function looksAround(mode: Mode): boolean {
+  return mode === 'smoke' || mode === 'full'
 }
 
 /** The modes that read every stored byte. */
@@ -82,6 +89,7 @@ export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): 
       walLagWarn: inputs.duration('wal-lag-warn', '5m'),
       walLagFail: inputs.duration('wal-lag-fail', '15m'),
       ...readQuota(inputs),
+      watchWorkflows: readWatched(inputs, mode),
       acceptSource: readAcceptedSources(inputs),
       require: readRequired(inputs, mode),
       retention: inputs.oneOf('retention', ['after-verify', 'plan', 'off'], 'off'),
@@ -123,6 +131,20 @@ function readNarrowing(inputs: InputReader, mode: Mode): Pick<VerifyInputs, 'sli
 function readQuota(inputs: InputReader): Pick<VerifyInputs, 'storageQuota'> {
   if (inputs.optional('storage-quota') === undefined) return {}
   return { storageQuota: inputs.size('storage-quota', '100GiB', '1MiB') }
+}
+
+function readWatched(inputs: InputReader, mode: Mode): string[] {
+  const names = inputs.list('watch-workflows')
+  const files = names.map((name) => name.replace(/^\.github\/workflows\//, ''))
+  const wrong = names.filter((_, index) => !/^[A-Za-z0-9._-]+\.ya?ml$/.test(files[index] ?? ''))
+  if (wrong.length > 0) {
+    const accepted = 'names of files in .github/workflows, such as nightly-dump.yml, restore-test.yml'
+    inputs.reject('watch-workflows', 'holds what is no file of a workflow', accepted, wrong.join(', '))
+  }
+  if (names.length > 0 && !looksAround(mode)) {
+    inputs.reject('watch-workflows', `has no meaning in the mode ${mode}`, 'nothing, or `mode: smoke`')
+  }
+  return [...new Set(files)]
 }
 
 function readAcceptedSources(inputs: InputReader): string[] {

@@ -22,7 +22,8 @@ import { keepEvidence } from './keep-evidence.ts'
 import { retain } from './retain.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
 import { tellStanding } from './standing.ts'
-import { looksAtServer, readsParts, readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
+import { looksAround, looksAtServer, readsParts, readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
+import { watchWorkflows } from './watch-workflows.ts'
 
 async function verify(runner: Runner, report: VerifyReport): Promise<void> {
   const inputs = await readVerifyInputs(runner, process.env)
@@ -83,9 +84,10 @@ async function contextOf(runner: Runner, report: VerifyReport, subject: Subject)
     tables,
     progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
     ...(looksAtServer(mode) && { live: () => lookAtServer(runner, report, inputs) }),
+    ...(inputs.watchWorkflows.length > 0 && { workflows: () => watchWorkflows(runner, inputs) }),
     signal,
   })
-  if (mode === 'smoke' || mode === 'full') begin(facts)
+  if (looksAround(mode)) begin(facts)
   return {
     ...about,
     newest: backup.kind === 'latest',
@@ -106,8 +108,8 @@ function limitsOf(inputs: VerifyInputs): Limits {
 }
 
 /** What does not wait for anything else is asked for at once; whoever needs it hears what became of it. */
-function begin({ openSet, stored, previous, posture }: Facts): void {
-  for (const fact of [openSet, stored, previous, posture]) fact().catch(() => undefined)
+function begin({ openSet, stored, previous, posture, workflows }: Facts): void {
+  for (const fact of [openSet, stored, previous, posture, workflows]) fact().catch(() => undefined)
 }
 
 async function lookAtServer(runner: Runner, report: VerifyReport, inputs: VerifyInputs): Promise<LiveDatabase> {

@@ -3,6 +3,7 @@ import type { Catalog } from '../backup-set/find.ts'
 import type { OpenSet } from '../backup-set/open-set.ts'
 import type { Slice } from '../backup-set/slices.ts'
 import type { Clock, Log } from '../base/ports.ts'
+import type { WatchedWorkflow } from '../base/workflows.ts'
 import type { LiveDatabase } from '../postgres/live-database.ts'
 import type { Posture } from '../storage/posture.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -48,6 +49,8 @@ export interface Facts {
   posture(): Promise<Posture>
   /** What the server says now. In the modes that look at it. */
   live(): Promise<LiveDatabase>
+  /** The workflows that are to be watched, as GitHub knows them; undefined: none are. */
+  workflows(): Promise<WatchedWorkflow[] | undefined>
 }
 
 /** What checks may look at. */

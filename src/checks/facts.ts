@@ -6,6 +6,7 @@ import { layout } from '../backup-set/layout.ts'
 import { noIdentity, openSet, readContents } from '../backup-set/open-set.ts'
 import { partsOfSlice, type Slice } from '../backup-set/slices.ts'
 import type { Meter } from '../base/progress.ts'
+import type { WatchedWorkflow } from '../base/workflows.ts'
 import type { LiveDatabase } from '../postgres/live-database.ts'
 import type { TablePattern } from '../postgres/table-names.ts'
 import type { Storage } from '../storage/storage.ts'
@@ -27,6 +28,8 @@ export interface FactOptions {
   progress<T>(work: (meter: Meter) => Promise<T>): Promise<T>
   /** Looks at the server; undefined: this run has none to look at. */
   live?: () => Promise<LiveDatabase>
+  /** Asks GitHub about the workflows that are to be watched; undefined: none are. */
+  workflows?: () => Promise<WatchedWorkflow[]>
   signal: AbortSignal
 }
 
@@ -69,6 +72,7 @@ export function factsAbout(options: FactOptions): Facts {
       storage.posture({ key: layout.manifest(head.database, head.id), ...version }, `${head.database}/`, { signal }),
     ),
     live,
+    workflows: once(async () => options.workflows?.()),
   }
 }
 

@@ -30,6 +30,7 @@ import { toolsCheck } from './tools.ts'
 import { totalsCheck } from './totals.ts'
 import { versioningCheck } from './versioning.ts'
 import { walArchiveCheck } from './wal-archive.ts'
+import { workflowsCheck } from './workflows.ts'
 
 /** Every check, in the order in which they are carried out and shown. */
 export const CHECKS: readonly Check[] = [
@@ -44,6 +45,7 @@ export const CHECKS: readonly Check[] = [
   sourceCheck,
   restoreTestAgeCheck,
   storageQuotaCheck,
+  workflowsCheck,
   storedBytesCheck,
   contentsCheck,
   rowsCheck,

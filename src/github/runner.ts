@@ -7,19 +7,24 @@ export type AnnotationLevel = 'error' | 'warning' | 'notice'
 export interface RunContext {
   /** `schedule`, `workflow_dispatch`, `pull_request`, …; `local` outside a workflow. */
   event: string
+  /** The event that it goes back to: of a `workflow_run` that of the run before, if it is told; else `event`. */
+  origin: string
   /** `owner/name`, or '' outside a workflow. */
   repository: string
+  runId?: string
   /** The page of this run attempt, if there is one. */
   runUrl?: string
   actor?: string
   ref: string
-  /** Whether a pull request, from this repository or a fork, started the run. */
+  /** Whether a pull request, from this repository or a fork, started the run, or the one that it follows. */
   isPullRequest: boolean
   /** Whether that pull request is a stranger's: it comes from another repository, or from Dependabot, whom GitHub treats alike. */
   isFromFork: boolean
   /** Whether the machine is GitHub's and vanishes with the job. */
   isHosted: boolean
   workflow: string
+  /** The name of the file in .github/workflows that this run is of; of a called workflow, the caller's. */
+  workflowFile?: string
   job: string
 }
 

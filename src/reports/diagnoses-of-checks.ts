@@ -43,6 +43,11 @@ export const CHECK_CAUSES: Causes = [
     'See what takes it: `aws s3api list-object-versions --bucket BUCKET --prefix PREFIX/ --query "sum(Versions[].Size)"`.',
   ],
   [
+    'workflows',
+    'GitHub disabled the workflow after 60 days without activity, or somebody did; or its run died before it could tell of it: the runner was lost, or `timeout-minutes` was over.',
+    'See both: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+  ],
+  [
     'versioning object-lock lifecycle public-access bucket-encryption',
     'The bucket does not protect backups from being deleted, or lets the world read them.',
     'See how it is set: `aws s3api get-bucket-versioning --bucket BUCKET; aws s3api get-public-access-block --bucket BUCKET`.',

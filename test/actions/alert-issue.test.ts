@@ -162,8 +162,8 @@ test('secrets that came into the issue before they were known leave it with the 
 
 test('who is told: of unwatched runs by default, never of a stranger’s pull request', () => {
   const context = { repository: 'o/r', isFromFork: false }
-  const wanted = (alert: 'auto' | 'issue' | 'off', event: string, more = {}) =>
-    isWanted(alert, { ...context, event, ...more })
+  const wanted = (alert: 'auto' | 'issue' | 'off', origin: string, more = {}) =>
+    isWanted(alert, { ...context, origin, ...more })
   const events = [
     'schedule',
     'workflow_dispatch',
@@ -171,6 +171,7 @@ test('who is told: of unwatched runs by default, never of a stranger’s pull re
     'push',
     'pull_request',
     'merge_group',
+    'workflow_run',
     'local',
   ]
   expect(events.filter((event) => wanted('auto', event))).toEqual(events.slice(0, 3))

@@ -120,6 +120,7 @@ test('the defaults are those that are documented', async () => {
     walLagWarn: 300,
     walLagFail: 900,
     tables: [],
+    watchWorkflows: [],
     acceptSource: [],
     require: [],
     retention: 'off',
@@ -327,12 +328,14 @@ test('verify can be narrowed, and told what it must know', async () => {
     'database-url': 'postgresql://backup:hunter22@db/shop',
     tables: 'orders, "Sales"."Order"\ncrm.*',
     'storage-quota': '500GiB',
+    'watch-workflows': 'nightly-dump.yml, .github/workflows/Restore_test.2.yaml\n.github/workflows/nightly-dump.yml',
     'accept-source': '7412345678901234567/shop, 7',
     require: 'object-lock, schema-drift',
   })
   const values = await readVerifyInputs(verify)
   expect(values).toMatchObject({ mode: 'full', storageQuota: 500 * 2 ** 30, require: ['object-lock', 'schema-drift'] })
   expect(values.tables.map(({ text }) => text)).toEqual(['orders', '"Sales"."Order"', 'crm.*'])
+  expect(values.watchWorkflows).toEqual(['nightly-dump.yml', 'Restore_test.2.yaml'])
   expect(values.acceptSource).toEqual(['7412345678901234567/shop', '7'])
   expect(verify.masked).toEqual(['postgresql://backup:hunter22@db/shop'])
   const sliced = await readVerifyInputs(source({ storage: 's3://bucket', mode: 'integrity', slice: '3/7' }))
@@ -346,6 +349,7 @@ test('verify can be narrowed, and told what it must know', async () => {
         tables: 'a.b.c',
         'accept-source': 'shop',
         'storage-quota': '5',
+        'watch-workflows': 'Nightly dump, a.yml, ../b.yml, .yml, c.yml@main',
         require: 'signature, schema-drift, objekt-lock',
       }),
     ),
@@ -356,10 +360,17 @@ test('verify can be narrowed, and told what it must know', async () => {
     'slice has no meaning in the mode smoke: undefined',
     'slice and `tables` exclude each other: undefined',
     'storage-quota is not a size, or too small: 5',
+    'watch-workflows holds what is no file of a workflow: Nightly dump, ../b.yml, .yml, c.yml@main',
     'accept-source names no source of backups: shop',
     'require names no check of the mode smoke: schema-drift, objekt-lock',
   ])
   expect(wrong.at(-1)?.accepted).toMatch(/^manifest, signature, .*object-lock/)
+  for (const mode of ['integrity', 'database']) {
+    const given = { storage: 's3://bucket', mode, 'watch-workflows': 'a.yml' }
+    expect(await problemsOf(() => readVerifyInputs(source(given)))).toMatchObject([
+      { input: 'watch-workflows', problem: `has no meaning in the mode ${mode}` },
+    ])
+  }
 })
 
 test('only the modes that look at the server need to know where it is', async () => {

@@ -8,6 +8,7 @@ import type { Slice } from '../../src/backup-set/slices.ts'
 import type { CheckResult } from '../../src/base/findings.ts'
 import { type Clock, memoryLog, systemClock } from '../../src/base/ports.ts'
 import { silentMeter } from '../../src/base/progress.ts'
+import type { WatchedWorkflow } from '../../src/base/workflows.ts'
 import { checksOf, type Mode, runChecks } from '../../src/checks/check.ts'
 import type { Limits } from '../../src/checks/context.ts'
 import { factsAbout } from '../../src/checks/facts.ts'
@@ -258,6 +259,7 @@ export interface CheckOptions extends Partial<Limits> {
   slice?: Slice
   tables?: readonly string[]
   live?: LiveDatabase
+  workflows?: () => Promise<WatchedWorkflow[]>
 }
 
 export interface Checked {
@@ -272,7 +274,7 @@ export interface Checked {
 
 /** Carries out the checks of a mode over a set. */
 export async function check(storage: Storage, head: Head, mode: Mode, options: CheckOptions = {}): Promise<Checked> {
-  const { identities = [], verifyKeys = [], newest = true, slice, tables = [], live, ...limits } = options
+  const { identities = [], verifyKeys = [], newest = true, slice, tables = [], live, workflows, ...limits } = options
   const catalog = await readCatalog(storage, 'shop', verifyKeys)
   const { signal } = new AbortController()
   const facts = factsAbout({
@@ -285,6 +287,7 @@ export async function check(storage: Storage, head: Head, mode: Mode, options: C
     ...(slice && { slice }),
     progress: (work) => work(silentMeter),
     ...(live && { live: async () => live }),
+    ...(workflows && { workflows }),
     signal,
   })
   const context = { storage, catalog, head, newest, looksAtServer: live !== undefined, ...(slice && { slice }) }

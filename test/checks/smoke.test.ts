@@ -28,6 +28,7 @@ test('day one is green: nothing that cannot be known yet is asked for', async ()
       source: 'not run',
       'restore-test-age': 'not run',
       'storage-quota': 'not run',
+      workflows: 'not run',
       clocks: 'not run',
       versioning: 'not run',
       'object-lock': 'not run',

@@ -149,6 +149,52 @@ test('where nobody can be told, the run stands as it is, and says what is missin
   expect(warningsOf(tokenless)).toEqual([expect.stringMatching(/`github-token` is empty/)])
 })
 
+test('a run that watches the others tells of one that is disabled, and of one that died before it could', async () => {
+  const storage = await lab.storage('directory')
+  expectExit(await lab.run('action-dump', storage, right, { github }), 0)
+  github.workflows.set('nightly-dump.yml', 'disabled_inactivity')
+  github.workflows.set('watch.yml')
+  expect(github.asked().filter((request) => request.includes('/actions/'))).toEqual([])
+
+  const env = { GITHUB_WORKFLOW_REF: 'your-org/example/.github/workflows/watch.yml@refs/heads/main' }
+  const watch = (origin: string, more: Record<string, string> = {}) => {
+    const payload = { workflow_run: { event: origin, head_repository: { full_name: 'your-org/example' } } }
+    const inputs = { 'watch-workflows': '.github/workflows/nightly-dump.yml, watch.yml', ...more }
+    return lab.run('action-verify', storage, inputs, { github, env, event: { name: 'workflow_run', payload } })
+  }
+  expectExit(await watch('pull_request'), 1)
+  expect(github.repo.issues).toEqual([])
+  expectExit(await watch('schedule'), 1)
+  const [issue] = github.open()
+  expect(issue?.title).toBe('Backup alert for shop: verify/workflows')
+  expect(readable(issue)).toMatch(/Found: .*nightly-dump\.yml never starts: GitHub disabled it/)
+  expect(readable(issue)).toMatch(/Next command: .*gh workflow enable WORKFLOW/)
+
+  github.workflows.set('nightly-dump.yml', 'active')
+  const died = github.workflows.addRun('nightly-dump.yml', { conclusion: 'cancelled' })
+  github.workflows.addRun('watch.yml', { conclusion: 'failure' })
+  const found = await watch('schedule')
+  expectExit(found, 1)
+  expect(plainText(found.summary)).toMatch(/The last run of nightly-dump\.yml was cancelled/)
+  expect(plainText(found.summary)).toContain(github.workflows.urlOf(died))
+  expect(readable(issue)).toMatch(/Found: .*The last run of nightly-dump\.yml was cancelled/)
+
+  github.workflows.addRun('nightly-dump.yml')
+  expectExit(await watch('schedule'), 0)
+  expect(issue?.state).toBe('closed')
+  github.fail(/\/actions\//, NOT_ACCESSIBLE)
+  const refused = await watch('schedule')
+  expectExit(refused, 1)
+  expect(refused.outputs.verdict).toBe('unverified')
+  expect(plainText(refused.summary)).toMatch(
+    /Resource not accessible by integration[\s\S]*actions: read below permissions:/,
+  )
+  expect(github.repo.issues).toHaveLength(1)
+  const tokenless = await watch('schedule', { 'github-token': '' })
+  expect(tokenless.outputs.verdict).toBe('unverified')
+  expect(plainText(tokenless.summary)).toMatch(/github-token is empty[\s\S]*take the workflows out of watch-workflows/)
+})
+
 test('two runs that race leave one issue; inputs that are wrong are an alert of the job, until it gets through', async () => {
   const storage = await lab.storage('directory')
   github.fail(/^GET .*\/issues$/, { together: 2 }, 2)

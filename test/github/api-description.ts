@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 
 /** GitHub's own description of the calls that we make; NOTICE.md says where it comes from. */
-const FILE = new URL('github-issues-api.openapi.json', import.meta.url)
+const FILES = ['github-issues-api', 'github-actions-api'].map(
+  (name) => new URL(`${name}.openapi.json`, import.meta.url),
+)
 
 type Json = Record<string, unknown>
 
@@ -34,9 +36,22 @@ export interface Call {
   responseProblems(status: number, body: unknown): string[]
 }
 
-/** Looks up calls in the description. */
-export function readDescription(): (method: string, path: string) => Call | undefined {
-  const description = asJsonSchema(JSON.parse(readFileSync(FILE, 'utf8'))) as Description
+type LookUp = (method: string, path: string) => Call | undefined
+
+/** Looks up calls in the description, which is cut into a file for each kind of things. */
+export function readDescription(): LookUp {
+  const parts = FILES.map(readPart)
+  return (method, path) => {
+    for (const lookUp of parts) {
+      const call = lookUp(method, path)
+      if (call !== undefined) return call
+    }
+    return undefined
+  }
+}
+
+function readPart(file: URL): LookUp {
+  const description = asJsonSchema(JSON.parse(readFileSync(file, 'utf8'))) as Description
   const ajv = new Ajv({ strict: false, allErrors: true })
   ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
   ajv.addFormat('uri', /^https?:\/\/\S+$/)
@@ -76,6 +91,7 @@ function callOf(raw: RawOperation, { pointer, values, description, problems }: C
     if (parameter === undefined) return [`no ${where} parameter ${name}`]
     const { type, enum: values } = parameter.schema as { type?: string; enum?: string[] }
     if (type === 'integer' && !/^\d+$/.test(text)) return [`${name} is no integer: ${text}`]
+    if (type === 'boolean' && !/^(true|false)$/.test(text)) return [`${name} is no boolean: ${text}`]
     return values !== undefined && !values.includes(text) ? [`${name} cannot be ${text}`] : []
   }
   return {

@@ -26,6 +26,21 @@ test('the fake finds what the official description does not allow, in requests a
   expect(await ask('GET', `/search/issues?q=x`)).toEqual([
     'GET /search/issues: the description does not know this call',
   ])
+  const workflow = `/repos/${github.repository}/actions/workflows/a.yml`
+  github.workflows.set('a.yml')
+  github.workflows.addRun('a.yml')
+  expect(await ask('GET', workflow)).toEqual([])
+  expect(await ask('GET', `${workflow}/runs?event=schedule&exclude_pull_requests=true`)).toEqual([])
+  expect(await ask('GET', `${workflow}/runs?state=completed`)).toEqual([
+    `GET ${workflow}/runs: no query parameter state`,
+  ])
+  expect(await ask('GET', `${workflow}/runs?exclude_pull_requests=1`)).toEqual([
+    `GET ${workflow}/runs: exclude_pull_requests is no boolean: 1`,
+  ])
+  github.workflows.set('a.yml', 'asleep')
+  expect(await ask('GET', workflow)).toContainEqual(expect.stringMatching(/^answer to GET .*\/state must be equal to/))
+  github.workflows.addRun('a.yml', { number: 1.5 })
+  expect(await ask('GET', `${workflow}/runs`)).toContainEqual(expect.stringMatching(/run_number must be integer$/))
   github.repo.add({ number: 1.5 })
   expect(await ask('GET', issues)).toContainEqual(expect.stringMatching(/^answer to GET .*\/number must be integer$/))
   await github.close()

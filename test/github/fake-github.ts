@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Call, readDescription } from './api-description.ts'
 import { type Answer, type FakeIssue, FakeIssues, type RequestBody, refusal } from './fake-issues.ts'
+import { FakeWorkflows } from './fake-workflows.ts'
 
 /** What goes wrong with a request. */
 export type Fault =
@@ -12,7 +13,7 @@ export type Fault =
   /** Answered when so many requests like it are there. */
   | { together: number }
 
-/** What GitHub says where the job's permissions lack `issues: write`. */
+/** What GitHub says where the job's permissions lack a line. */
 export const NOT_ACCESSIBLE: Fault = { status: 403, message: 'Resource not accessible by integration' }
 
 export interface Received {
@@ -25,7 +26,7 @@ export interface Received {
 const REPOSITORY = 'your-org/example'
 
 /**
- * GitHub as far as alerts use it: the issues of one repository, which it keeps. Every request and every answer is held
+ * GitHub as far as it is asked: the issues and the workflows of one repository, which it keeps. Every request and every answer is held
  * against GitHub's own description (`problems`); what nobody may call, such as the search, is not there.
  */
 export class FakeGitHub {
@@ -34,6 +35,7 @@ export class FakeGitHub {
   readonly requests: Received[] = []
   readonly problems: string[] = []
   readonly repo = new FakeIssues(`https://github.com/${REPOSITORY}`)
+  readonly workflows = new FakeWorkflows(`https://github.com/${REPOSITORY}`)
   readonly #lookUp = readDescription()
   readonly #server = createServer((request, response) => {
     void this.#serve(request, response).catch((error: unknown) => {
@@ -105,7 +107,9 @@ export class FakeGitHub {
     const isOurs = call !== undefined && `${call.path.owner}/${call.path.repo}` === REPOSITORY
     if (!isOurs) return refusal(404, 'Not Found')
     if (headers.authorization !== `token ${this.token}`) return refusal(401, 'Bad credentials')
-    return this.repo.answer(call, query, body)
+    return call.operationId.startsWith('actions/')
+      ? this.workflows.answer(call, query)
+      : this.repo.answer(call, query, body)
   }
 
   #note(where: string, problems: readonly string[]): void {

@@ -205,7 +205,7 @@ export class FakeIssues {
 const USER_LINKS =
   'avatar followers following gists organizations received_events repos starred subscriptions events html'.split(' ')
 
-function userOf({ login, type }: { login: string; type: string }): object {
+export function userOf({ login, type }: { login: string; type: string }): object {
   const url = `https://api.github.com/users/${encodeURIComponent(login)}`
   const links = Object.fromEntries(USER_LINKS.map((name) => [`${name}_url`, url]))
   return { ...links, login, id: 1, node_id: 'U', gravatar_id: null, site_admin: false, type, url }

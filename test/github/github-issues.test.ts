@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { LifeboatError } from '../../src/base/errors.ts'
 import { memoryLog, systemClock } from '../../src/base/ports.ts'
-import { openGitHubIssues, type TrackerPatience } from '../../src/github/github-issues.ts'
+import type { ApiPatience } from '../../src/github/github-api.ts'
+import { openGitHubIssues } from '../../src/github/github-issues.ts'
 import type { IssueTracker } from '../../src/github/issue-tracker.ts'
 import { FakeGitHub, type Fault, NOT_ACCESSIBLE } from './fake-github.ts'
 
-const PATIENCE: TrackerPatience = { total: 60_000, request: 15_000, firstDelay: 10 }
+const PATIENCE: ApiPatience = { total: 60_000, request: 15_000, firstDelay: 10 }
 
 let github: FakeGitHub
 beforeEach(async () => {
@@ -16,7 +17,7 @@ afterEach(async () => {
   expect(github.problems).toEqual([])
 })
 
-function tracker(options: { token?: string; patience?: TrackerPatience; signal?: AbortSignal } = {}): IssueTracker {
+function tracker(options: { token?: string; patience?: ApiPatience; signal?: AbortSignal } = {}): IssueTracker {
   const { token = github.token, patience = PATIENCE, signal = new AbortController().signal } = options
   const { repository, url: apiUrl } = github
   return openGitHubIssues({ token, repository, apiUrl, patience, signal, clock: systemClock, log: memoryLog() })

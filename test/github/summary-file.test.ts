@@ -58,12 +58,15 @@ test('the context says where and why the step runs', () => {
     GITHUB_REF: 'refs/heads/main',
     GITHUB_ACTOR: 'octocat',
     GITHUB_WORKFLOW: 'Backup',
+    GITHUB_WORKFLOW_REF: 'your-org/shop/.github/workflows/backup.yml@refs/heads/main',
     GITHUB_JOB: 'dump',
     RUNNER_ENVIRONMENT: 'github-hosted',
   })
   expect(context).toEqual({
     event: 'pull_request_target',
+    origin: 'pull_request_target',
     repository: 'your-org/shop',
+    runId: '12',
     runUrl: 'https://github.example.org/your-org/shop/actions/runs/12/attempts/2',
     actor: 'octocat',
     ref: 'refs/heads/main',
@@ -71,7 +74,34 @@ test('the context says where and why the step runs', () => {
     isFromFork: true,
     isHosted: true,
     workflow: 'Backup',
+    workflowFile: 'backup.yml',
     job: 'dump',
   })
   expect(actionsRunner({}).context).toMatchObject({ event: 'local', isPullRequest: false, isHosted: false })
+  const required = { GITHUB_REPOSITORY: 'o/r', GITHUB_WORKFLOW_REF: 'o/rules/.github/workflows/a.yml@refs/heads/main' }
+  expect(actionsRunner(required).context).not.toHaveProperty('workflowFile')
+})
+
+test('a run that follows another one goes back to the event of that one', () => {
+  const follow = (payload: unknown, actor = 'octocat') => {
+    const file = join(folder, 'event.json')
+    writeFileSync(file, JSON.stringify(payload))
+    const env = { GITHUB_EVENT_NAME: 'workflow_run', GITHUB_EVENT_PATH: file, GITHUB_REPOSITORY: 'o/r' }
+    const { origin, isPullRequest, isFromFork } = actionsRunner({ ...env, GITHUB_ACTOR: actor }).context
+    return [origin, isPullRequest, isFromFork]
+  }
+  const run = (event: string, from = 'o/r') => ({ workflow_run: { event, head_repository: { full_name: from } } })
+  expect(follow(run('schedule'))).toEqual(['schedule', false, false])
+  expect(follow(run('push'))).toEqual(['push', false, false])
+  expect(follow(run('pull_request'))).toEqual(['pull_request', true, false])
+  expect(follow(run('pull_request', 'stranger/r'))).toEqual(['pull_request', true, true])
+  expect(follow(run('pull_request'), 'dependabot[bot]')).toEqual(['pull_request', true, true])
+  expect(follow({ workflow_run: { event: 'pull_request', head_repository: null } })).toEqual([
+    'pull_request',
+    true,
+    true,
+  ])
+  for (const payload of [{}, null, { workflow_run: null }]) {
+    expect(follow(payload)).toEqual(['workflow_run', false, false])
+  }
 })

@@ -7,7 +7,7 @@ import { CHECK_CAUSES } from '../../src/reports/diagnoses-of-checks.ts'
 import { RUN_CAUSES } from '../../src/reports/diagnoses-of-runs.ts'
 
 /** Of these no alert tells. */
-const NEVER = /^(cancelled|issues-|no-heartbeat|no-github-token)/
+const NEVER = /^(cancelled|issues-|workflows-|no-heartbeat|no-github-token)/
 
 const sources = sourceFiles('src').map((file) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'))
 const found = (pattern: RegExp) =>

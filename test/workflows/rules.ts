@@ -4,10 +4,10 @@ import { type Job, ownAction, type Step, type Workflow } from './workflow-file.t
 const PINNED = /^[\w.-]+\/[\w./-]+@[0-9a-f]{40}$/
 const READ_ONLY = { contents: 'read' }
 const OIDC = { contents: 'read', 'id-token': 'write' }
-/** What jobs get, besides `issues: write` if they tell of what fails. */
+/** What jobs get, besides `issues: write` if they tell of what fails, and `actions: read` if they watch workflows. */
 const PERMISSIONS: readonly Record<string, string>[] = [{}, READ_ONLY, OIDC]
 /** Where `alert: auto` writes to an issue. */
-const ALERTING = ['schedule', 'workflow_dispatch', 'repository_dispatch']
+const ALERTING = ['schedule', 'workflow_dispatch', 'repository_dispatch', 'workflow_run']
 
 /** What our own rules have against a workflow, one line each. */
 export function ruleViolations(workflow: Workflow): string[] {
@@ -32,16 +32,19 @@ export function ruleViolations(workflow: Workflow): string[] {
   return [...problems, ...unpinnedLines(workflow.text)]
 }
 
-/** As few as possible, and `issues: write` exactly where an alert may have to be written. */
+/** As few as possible: `issues: write` exactly where an alert may have to be written, `actions: read` where workflows are watched. */
 function permissionViolations({ on }: Workflow, { permissions, steps }: Job): string[] {
-  const { issues, ...others } = permissions ?? {}
+  const { issues, actions, ...others } = permissions ?? {}
   const isKnown = permissions !== undefined && PERMISSIONS.some((allowed) => sameKeys(others, allowed))
   const alerts = steps.filter(({ uses, with: inputs }) => ownAction(uses) !== undefined && inputs?.alert !== 'off')
+  const watches = steps.some(({ uses, with: inputs }) => ownAction(uses) && inputs?.['watch-workflows'] !== undefined)
   const tells = alerts.length > 0 && ALERTING.some((event) => event in on)
   return [
     ...(isKnown ? [] : ['permissions']),
     ...(tells && issues !== 'write' ? ['alerts need issues: write, or alert: off'] : []),
     ...(!tells && issues !== undefined ? ['issues: nobody writes any'] : []),
+    ...(watches && actions !== 'read' ? ['watch-workflows needs actions: read'] : []),
+    ...(!watches && actions !== undefined ? ['actions: nobody watches any'] : []),
   ]
 }
 

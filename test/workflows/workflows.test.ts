@@ -104,6 +104,20 @@ jobs:
     steps:
       - uses: ./action-verify
         with: { storage: x, alert: 'off' }
+  three:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: { issues: write, actions: read }
+    steps:
+      - uses: ./action-verify
+        with: { storage: x }
+  four:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: { issues: write, actions: write }
+    steps:
+      - uses: ./action-verify
+        with: { storage: x, watch-workflows: a.yml }
 `,
   )
   expect(ruleViolations(bad)).toEqual([
@@ -126,6 +140,8 @@ jobs:
     'one: a secret for a shell',
     'one: no step has the id missing',
     'two: issues: nobody writes any',
+    'three: actions: nobody watches any',
+    'four: watch-workflows needs actions: read',
     'actions/checkout@v7 is not pinned by its commit SHA with its version as a comment',
   ])
   const errorsOf = (job: string, cron = '17 2 * * *') =>
