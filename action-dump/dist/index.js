@@ -39482,7 +39482,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9041);
 /* harmony import */ var _dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8154);
 /* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4272);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8823);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(854);
 /* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3711);
 
 
@@ -40228,7 +40228,7 @@ function rowOf({ takenAt, ...set }) {
 
 /***/ }),
 
-/***/ 8823:
+/***/ 854:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41813,6 +41813,11 @@ const CHECK_CAUSES = [
         'See what takes it: `aws s3api list-object-versions --bucket BUCKET --prefix PREFIX/ --query "sum(Versions[].Size)"`.',
     ],
     [
+        'workflows',
+        'GitHub disabled the workflow after 60 days without activity, or somebody did; or its run died before it could tell of it: the runner was lost, or `timeout-minutes` was over.',
+        'See both: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+    ],
+    [
         'versioning object-lock lifecycle public-access bucket-encryption',
         'The bucket does not protect backups from being deleted, or lets the world read them.',
         'See how it is set: `aws s3api get-bucket-versioning --bucket BUCKET; aws s3api get-public-access-block --bucket BUCKET`.',
@@ -42455,7 +42460,21 @@ function hasLabel({ labels }, name) {
     return labels.some((label) => label.toLowerCase() === name.toLowerCase());
 }
 
+;// CONCATENATED MODULE: ./src/actions/github-access.ts
+
+
+/** What it takes to ask GitHub about the run's own repository. `otherwise`: what to do who wants to give no token. */
+function gitHubAccess({ context, log }, { githubToken }, { signal, otherwise }) {
+    if (githubToken === undefined) {
+        const remedy = `Leave \`github-token\` out, then the job’s own token is used, or ${otherwise}.`;
+        throw new errors/* LifeboatError */.H3('no-github-token', '`github-token` is empty (a missing secret is)', remedy);
+    }
+    const apiUrl = process.env.GITHUB_API_URL || 'https://api.github.com';
+    return { token: githubToken, repository: context.repository, apiUrl, clock: ports/* systemClock */.m, log, signal };
+}
+
 ;// CONCATENATED MODULE: ./src/actions/tell.ts
+
 
 
 
@@ -42513,28 +42532,16 @@ async function tell_alert(runner, report, inputs) {
     return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact }, inputs.alertSilences);
 }
 /** Whether an alert is wanted of such a run. */
-function isWanted(alert, { event, repository, isFromFork }) {
+function isWanted(alert, { origin, repository, isFromFork }) {
     if (alert === 'off' || repository === '' || isFromFork)
         return false;
-    return alert === 'issue' || UNWATCHED.includes(event);
+    return alert === 'issue' || UNWATCHED.includes(origin);
 }
-async function openTracker(runner, { githubToken }) {
-    if (githubToken === undefined) {
-        const remedy = 'Leave `github-token` out, then the job’s own token is used, or set `alert: off`.';
-        throw new errors/* LifeboatError */.H3('no-github-token', '`github-token` is empty (a missing secret is)', remedy);
-    }
+async function openTracker(runner, inputs) {
+    const access = gitHubAccess(runner, inputs, { signal: runner.cancelled, otherwise: 'set `alert: off`' });
     // It takes a while to load, and most runs of most people need no alert.
-    const { openGitHubIssues } = await Promise.all(/* import() */[__nccwpck_require__.e(413), __nccwpck_require__.e(54)]).then(__nccwpck_require__.bind(__nccwpck_require__, 9054));
-    const { context, log, cancelled: signal } = runner;
-    const apiUrl = process.env.GITHUB_API_URL || 'https://api.github.com';
-    return openGitHubIssues({
-        token: githubToken,
-        repository: context.repository,
-        apiUrl,
-        clock: ports/* systemClock */.m,
-        log,
-        signal,
-    });
+    const { openGitHubIssues } = await Promise.all(/* import() */[__nccwpck_require__.e(413), __nccwpck_require__.e(887)]).then(__nccwpck_require__.bind(__nccwpck_require__, 887));
+    return openGitHubIssues(access);
 }
 function tell_runFacts({ redact }, { runUrl, storage }) {
     return { at: ports/* systemClock */.m.now(), storage: redact(storage), ...(runUrl !== undefined && { url: runUrl }) };
@@ -49262,17 +49269,24 @@ function readContext(env) {
     const event = env.GITHUB_EVENT_NAME || 'local';
     const repository = env.GITHUB_REPOSITORY ?? '';
     const runUrl = describeRun(env, repository);
-    const isPullRequest = event.startsWith('pull_request');
+    const workflowFile = ownFile(env, repository);
+    const payload = readPayload(env);
+    const origin = (event === 'workflow_run' && payload.workflow_run?.event) || event;
+    const isPullRequest = origin.startsWith('pull_request');
+    const isOfOthers = headRepository(event, payload) !== repository || env.GITHUB_ACTOR === 'dependabot[bot]';
     return {
         event,
+        origin,
         repository,
+        ...(env.GITHUB_RUN_ID && { runId: env.GITHUB_RUN_ID }),
         ...(runUrl && { runUrl }),
         ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
         ref: env.GITHUB_REF ?? '',
         isPullRequest,
-        isFromFork: isPullRequest && (headRepository(env) !== repository || env.GITHUB_ACTOR === 'dependabot[bot]'),
+        isFromFork: isPullRequest && isOfOthers,
         isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',
         workflow: env.GITHUB_WORKFLOW ?? '',
+        ...(workflowFile && { workflowFile }),
         job: env.GITHUB_JOB ?? '',
     };
 }
@@ -49282,14 +49296,22 @@ function describeRun(env, repository) {
     const run = `${env.GITHUB_SERVER_URL || 'https://github.com'}/${repository}/actions/runs/${env.GITHUB_RUN_ID}`;
     return Number(env.GITHUB_RUN_ATTEMPT) > 1 ? `${run}/attempts/${env.GITHUB_RUN_ATTEMPT}` : run;
 }
+/** From `owner/name/.github/workflows/file.yml@refs/heads/main`; a workflow that an organization requires lies elsewhere. */
+function ownFile(env, repository) {
+    const folder = `${repository}/.github/workflows/`;
+    const { GITHUB_WORKFLOW_REF: reference = '' } = env;
+    return reference.startsWith(folder) ? reference.slice(folder.length).replace(/@.*$/, '') : undefined;
+}
 /** Where the pull request's commits come from; undefined where that cannot be told, or was deleted. */
-function headRepository(env) {
+function headRepository(event, { pull_request, workflow_run }) {
+    return (event === 'workflow_run' ? workflow_run?.head_repository : pull_request?.head?.repo)?.full_name;
+}
+function readPayload(env) {
     try {
-        const event = JSON.parse((0,external_node_fs_.readFileSync)(env.GITHUB_EVENT_PATH ?? '', 'utf8'));
-        return event?.pull_request?.head?.repo?.full_name;
+        return JSON.parse((0,external_node_fs_.readFileSync)(env.GITHUB_EVENT_PATH ?? '', 'utf8')) ?? {};
     }
     catch {
-        return undefined;
+        return {};
     }
 }
 

@@ -2,29 +2,24 @@ export const id = 54;
 export const ids = [54];
 export const modules = {
 
-/***/ 9054:
+/***/ 9995:
 /***/ ((__unused_webpack_module, __webpack_exports__, __webpack_require__) => {
 
+/* harmony export */ __webpack_require__.d(__webpack_exports__, {
+/* harmony export */   MJ: () => (/* binding */ isSurelyUndone),
+/* harmony export */   WG: () => (/* binding */ isPassing),
+/* harmony export */   cU: () => (/* binding */ explainApiError),
+/* harmony export */   gW: () => (/* binding */ askedDelay),
+/* harmony export */   pb: () => (/* binding */ apiError)
+/* harmony export */ });
+/* unused harmony export isRateLimit */
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __webpack_require__(4758);
 
-// EXPORTS
-__webpack_require__.d(__webpack_exports__, {
-  openGitHubIssues: () => (/* binding */ openGitHubIssues)
-});
-
-// UNUSED EXPORTS: TRACKER_PATIENCE
-
-// EXTERNAL MODULE: ./node_modules/@actions/github/lib/github.js + 22 modules
-var github = __webpack_require__(2413);
-// EXTERNAL MODULE: ./src/base/errors.ts
-var base_errors = __webpack_require__(4758);
-;// CONCATENATED MODULE: ./src/github/issue-errors.ts
-
-const PERMISSION = 'Add the line `issues: write` below `permissions:` of the job (what else it needs stays there; pull requests from forks and from Dependabot never get it), or set `alert: off`.';
 /** @octokit calls what never got an answer a 500, too. */
 function apiError(error) {
     const { status = 0, response } = (error ?? {});
     if (response === undefined)
-        return { status: 0, message: (0,base_errors/* codeOf */.$N)(causeOf(error)) ?? (0,base_errors/* messageOf */.bD)(error), headers: {}, fields: [] };
+        return { status: 0, message: (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .codeOf */ .$N)(causeOf(error)) ?? (0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .messageOf */ .bD)(error), headers: {}, fields: [] };
     const { message, errors } = response.data ?? {};
     return {
         status,
@@ -70,25 +65,123 @@ function askedDelay(error, now) {
     const isSpent = headers['x-ratelimit-remaining'] === '0' && Number.isFinite(reset);
     return isSpent ? Math.max(0, reset * 1_000 - now.getTime()) : 60_000;
 }
-/** The error as one that says what to do. `what` was tried: `list the issues`. */
-function explainIssueError(error, repository, what) {
-    if (error instanceof base_errors/* LifeboatError */.H3)
+const UNAVAILABLE = 'See githubstatus.com, and let this runner reach the API (HTTPS_PROXY, firewall); the next run tries again.';
+/**
+ * The error as one that says what to do. `what` was tried: `list the issues`; codes of what every call can meet begin with
+ * the `kind` of things that it is about: `issues`.
+ */
+function explainApiError(error, { kind, what, repository, refusal }) {
+    if (error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3)
         return error;
     const answer = apiError(error);
-    const say = (code, why, remedy) => new base_errors/* LifeboatError */.H3(code, `Cannot ${what} of ${repository}: ${why}`, remedy, { cause: error });
+    const say = (code, why, remedy) => new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3(code, `Cannot ${what} of ${repository}: ${why}`, remedy, { cause: error });
     const { status, message } = answer;
     if (status === 0)
-        return say('issues-unreachable', `GitHub gave no answer (${message})`, UNAVAILABLE);
+        return say(`${kind}-unreachable`, `GitHub gave no answer (${message})`, UNAVAILABLE);
     if (status >= 500)
-        return say('issues-unavailable', `GitHub is in trouble (HTTP ${status})`, UNAVAILABLE);
+        return say(`${kind}-unavailable`, `GitHub is in trouble (HTTP ${status})`, UNAVAILABLE);
     if (isRateLimit(answer)) {
-        return say('issues-rate-limited', `GitHub wants fewer requests (${message})`, 'Nothing: the next run tries again.');
+        const remedy = 'Nothing: the next run tries again.';
+        return say(`${kind}-rate-limited`, `GitHub wants fewer requests (${message})`, remedy);
     }
-    const [code, why, remedy] = explainRefusal(answer);
+    const [code, why, remedy] = refusal(answer);
     return say(code, why, remedy);
 }
-const UNAVAILABLE = 'See githubstatus.com, and let this runner reach the API (HTTPS_PROXY, firewall); the next run tries again.';
-function explainRefusal({ status, message }) {
+
+
+/***/ }),
+
+/***/ 389:
+/***/ ((__unused_webpack_module, __webpack_exports__, __webpack_require__) => {
+
+/* harmony export */ __webpack_require__.d(__webpack_exports__, {
+/* harmony export */   WQ: () => (/* binding */ whole),
+/* harmony export */   yN: () => (/* binding */ GitHubApi)
+/* harmony export */ });
+/* unused harmony export API_PATIENCE */
+/* harmony import */ var _actions_github__WEBPACK_IMPORTED_MODULE_0__ = __webpack_require__(2413);
+/* harmony import */ var _api_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __webpack_require__(9995);
+
+
+const API_PATIENCE = { total: 60_000, request: 15_000, firstDelay: 1_000 };
+const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+/**
+ * Asks GitHub, or a server of one's own, about one repository through @actions/github, which honours the proxy variables.
+ * Asks again, with growing delays, what failed for a moment; gives up once a minute is spent over all.
+ */
+class GitHubApi {
+    rest;
+    /** The repository, as calls name it. */
+    place;
+    #options;
+    #explain;
+    #patience;
+    #deadline;
+    /** `explain`: how `explainApiError` is to tell what went wrong. */
+    constructor(options, explain) {
+        const [owner = '', repo = ''] = options.repository.split('/');
+        this.rest = (0,_actions_github__WEBPACK_IMPORTED_MODULE_0__/* .getOctokit */ .Q)(options.token, { baseUrl: options.apiUrl, log: SILENT }).rest;
+        this.place = { owner, repo };
+        this.#options = options;
+        this.#explain = explain;
+        this.#patience = options.patience ?? API_PATIENCE;
+        this.#deadline = options.clock.now().getTime() + this.#patience.total;
+    }
+    /** One request, and those that follow it while it fails for a moment and there is time. Rejects as `explainApiError` says. */
+    async ask(what, send, { repeatable = true } = {}) {
+        const { clock, log, signal, repository } = this.#options;
+        for (let attempt = 1;; attempt += 1) {
+            signal.throwIfAborted();
+            const left = this.#deadline - clock.now().getTime();
+            try {
+                return await send({ signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limit(left))]) });
+            }
+            catch (error) {
+                signal.throwIfAborted();
+                const answer = (0,_api_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .apiError */ .pb)(error);
+                const delay = (0,_api_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .askedDelay */ .gW)(answer, clock.now()) ?? this.#patience.firstDelay * 2 ** (attempt - 1);
+                const again = repeatable ? (0,_api_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .isPassing */ .WG)(answer) : (0,_api_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .isSurelyUndone */ .MJ)(answer);
+                if (!again || clock.now().getTime() + delay >= this.#deadline) {
+                    throw (0,_api_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .explainApiError */ .cU)(error, { ...this.#explain, what, repository });
+                }
+                log.debug(`cannot ${what}: ${answer.status} ${answer.message}; trying again in ${(delay / 1_000).toFixed(1)} s`);
+                await clock.sleep(delay, signal);
+            }
+        }
+    }
+    #limit(left) {
+        return Math.max(1, Math.min(left, this.#patience.request));
+    }
+}
+/** Of an answer that was cut off @octokit makes a text. */
+function whole(data) {
+    if (typeof data !== 'object' || data === null)
+        throw new Error('the answer is cut off');
+    return data;
+}
+
+
+/***/ }),
+
+/***/ 9054:
+/***/ ((__unused_webpack_module, __webpack_exports__, __webpack_require__) => {
+
+
+// EXPORTS
+__webpack_require__.d(__webpack_exports__, {
+  openGitHubIssues: () => (/* binding */ openGitHubIssues)
+});
+
+// EXTERNAL MODULE: ./src/base/errors.ts
+var errors = __webpack_require__(4758);
+// EXTERNAL MODULE: ./src/github/api-errors.ts
+var api_errors = __webpack_require__(9995);
+// EXTERNAL MODULE: ./src/github/github-api.ts
+var github_api = __webpack_require__(389);
+;// CONCATENATED MODULE: ./src/github/issue-errors.ts
+const PERMISSION = 'Add the line `issues: write` below `permissions:` of the job (what else it needs stays there; pull requests from forks and from Dependabot never get it), or set `alert: off`.';
+/** What it means that GitHub refuses what was asked about issues. */
+const explainIssueRefusal = ({ status, message }) => {
     const said = `${message} (HTTP ${status})`;
     if (status === 410 || /issues (are|has been) disabled/i.test(message)) {
         const remedy = 'Turn them on (Settings > General > Features > Issues), or set `alert: off` and use `heartbeat-url`.';
@@ -107,40 +200,27 @@ function explainRefusal({ status, message }) {
         return ['issues-not-found', `the token may not see them: ${said}`, PERMISSION];
     }
     return ['issues-refused', said, 'Please report it, with the log: GitHub understood the request otherwise.'];
-}
+};
 
 ;// CONCATENATED MODULE: ./src/github/github-issues.ts
 
 
 
-const TRACKER_PATIENCE = { total: 60_000, request: 15_000, firstDelay: 1_000 };
+
 const PAGE = 100;
 const LABEL_COLOR = 'b60205';
 const LABEL_DESCRIPTION = 'Alerts of pg-lifeboat about backups';
-const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 /**
- * The issues of a repository on GitHub, or on a server of one's own, through @actions/github, which honours the proxy
- * variables. Asks again, with growing delays, what failed for a moment; gives up once a minute is spent over all. Never
- * the search API: it lags behind, and what it does not find yet would be opened twice.
+ * The issues of a repository on GitHub, or on a server of one's own. Never the search API: it lags behind, and what it does
+ * not find yet would be opened twice.
  */
 function openGitHubIssues(options) {
-    const { token, apiUrl, clock } = options;
-    const octokit = (0,github/* getOctokit */.Q)(token, { baseUrl: apiUrl, log: SILENT });
-    return new GitHubIssues(options, octokit, clock.now().getTime());
+    return new GitHubIssues(new github_api/* GitHubApi */.yN(options, { kind: 'issues', refusal: explainIssueRefusal }));
 }
 class GitHubIssues {
-    #options;
-    #octokit;
-    #patience;
-    #deadline;
-    #place;
-    constructor(options, octokit, began) {
-        const [owner = '', repo = ''] = options.repository.split('/');
-        this.#options = options;
-        this.#octokit = octokit;
-        this.#patience = options.patience ?? TRACKER_PATIENCE;
-        this.#deadline = began + this.#patience.total;
-        this.#place = { owner, repo };
+    #api;
+    constructor(api) {
+        this.#api = api;
     }
     async list(label, which) {
         const filter = which === 'open'
@@ -148,11 +228,11 @@ class GitHubIssues {
             : { state: 'closed', since: which.closedSince.toISOString() };
         const issues = [];
         for (let page = 1;; page += 1) {
-            const found = await this.#ask('list the issues', async (request) => {
+            const found = await this.#api.ask('list the issues', async (request) => {
                 const order = { sort: 'created', direction: 'asc' };
-                const { issues: api } = this.#octokit.rest;
-                const query = { ...this.#place, ...filter, ...order, labels: label, per_page: PAGE, page, request };
-                return whole((await api.listForRepo(query)).data);
+                const { issues: api } = this.#api.rest;
+                const query = { ...this.#api.place, ...filter, ...order, labels: label, per_page: PAGE, page, request };
+                return (0,github_api/* whole */.WQ)((await api.listForRepo(query)).data);
             });
             issues.push(...found.filter((issue) => issue.pull_request === undefined).map((issue) => toIssue(issue)));
             if (found.length < PAGE)
@@ -162,15 +242,15 @@ class GitHubIssues {
         return which === 'open' ? issues : issues.filter(({ closedAt }) => closedAt && closedAt >= which.closedSince);
     }
     async create({ title, body, labels }) {
-        const created = await this.#ask('open an issue', async (request) => {
-            const draft = { ...this.#place, title, body, labels: [...labels], request };
-            return whole((await this.#octokit.rest.issues.create(draft)).data);
+        const created = await this.#api.ask('open an issue', async (request) => {
+            const draft = { ...this.#api.place, title, body, labels: [...labels], request };
+            return (0,github_api/* whole */.WQ)((await this.#api.rest.issues.create(draft)).data);
         });
         return toIssue(created);
     }
     async update(number, { title, body, state, reason }) {
-        await this.#ask(`update issue ${number}`, (request) => this.#octokit.rest.issues.update({
-            ...this.#place,
+        await this.#api.ask(`update issue ${number}`, (request) => this.#api.rest.issues.update({
+            ...this.#api.place,
             issue_number: number,
             ...(title !== undefined && { title }),
             ...(body !== undefined && { body }),
@@ -181,8 +261,8 @@ class GitHubIssues {
     }
     async closeAsDuplicate(number, original) {
         await this.comment(number, `Duplicate of #${original.number}`);
-        const close = (state_reason) => this.#ask(`close issue ${number}`, (request) => this.#octokit.rest.issues.update({
-            ...this.#place,
+        const close = (state_reason) => this.#api.ask(`close issue ${number}`, (request) => this.#api.rest.issues.update({
+            ...this.#api.place,
             issue_number: number,
             state: 'closed',
             state_reason: state_reason,
@@ -193,42 +273,42 @@ class GitHubIssues {
         }
         catch (error) {
             // Servers of one's own may not know that reason yet.
-            if (!(error instanceof base_errors/* LifeboatError */.H3) || apiError(error.cause).status !== 422)
+            if (!(error instanceof errors/* LifeboatError */.H3) || (0,api_errors/* apiError */.pb)(error.cause).status !== 422)
                 throw error;
             await close('not_planned');
         }
     }
     async comment(number, body) {
-        await this.#ask(`comment on issue ${number}`, (request) => this.#octokit.rest.issues.createComment({ ...this.#place, issue_number: number, body, request }), 
+        await this.#api.ask(`comment on issue ${number}`, (request) => this.#api.rest.issues.createComment({ ...this.#api.place, issue_number: number, body, request }), 
         // Of two equal comments one is noise.
         { repeatable: false });
     }
     async ensureLabel(name) {
-        const { issues } = this.#octokit.rest;
-        await this.#ask(`make the label ${name}`, async (request) => {
+        const { issues } = this.#api.rest;
+        await this.#api.ask(`make the label ${name}`, async (request) => {
             try {
-                await issues.getLabel({ ...this.#place, name, request });
+                await issues.getLabel({ ...this.#api.place, name, request });
             }
             catch (error) {
-                if (apiError(error).status !== 404)
+                if ((0,api_errors/* apiError */.pb)(error).status !== 404)
                     throw error;
                 await issues
-                    .createLabel({ ...this.#place, name, color: LABEL_COLOR, description: LABEL_DESCRIPTION, request })
+                    .createLabel({ ...this.#api.place, name, color: LABEL_COLOR, description: LABEL_DESCRIPTION, request })
                     .catch((refused) => {
                     // Another run made it a moment ago.
-                    if (apiError(refused).status !== 422)
+                    if ((0,api_errors/* apiError */.pb)(refused).status !== 422)
                         throw refused;
                 });
             }
         });
     }
     async addLabels(number, labels) {
-        await this.#ask(`label issue ${number}`, (request) => this.#octokit.rest.issues.addLabels({ ...this.#place, issue_number: number, labels: [...labels], request }));
+        await this.#api.ask(`label issue ${number}`, (request) => this.#api.rest.issues.addLabels({ ...this.#api.place, issue_number: number, labels: [...labels], request }));
     }
     async assign(number, users) {
-        const add = (assignees) => this.#ask(`assign issue ${number}`, async (request) => {
-            const { issues } = this.#octokit.rest;
-            const asked = { ...this.#place, issue_number: number, assignees: [...assignees], request };
+        const add = (assignees) => this.#api.ask(`assign issue ${number}`, async (request) => {
+            const { issues } = this.#api.rest;
+            const asked = { ...this.#api.place, issue_number: number, assignees: [...assignees], request };
             const { data } = await issues.addAssignees(asked);
             return toIssue(data).assignees.map((name) => name.toLowerCase());
         });
@@ -238,7 +318,7 @@ class GitHubIssues {
                 return assignees.filter((name) => !assigned.includes(name.toLowerCase()));
             }
             catch (error) {
-                const { status } = apiError(error.cause);
+                const { status } = (0,api_errors/* apiError */.pb)(error.cause);
                 if (status !== 404 && status !== 422)
                     throw error;
                 // One that does not exist spoils it for all.
@@ -252,36 +332,6 @@ class GitHubIssues {
         };
         return users.length === 0 ? [] : refused(users);
     }
-    /** One request, and those that follow it while it fails for a moment and there is time. */
-    async #ask(what, send, { repeatable = true } = {}) {
-        const { clock, log, signal, repository } = this.#options;
-        for (let attempt = 1;; attempt += 1) {
-            signal.throwIfAborted();
-            const left = this.#deadline - clock.now().getTime();
-            try {
-                return await send({ signal: AbortSignal.any([signal, AbortSignal.timeout(this.#limit(left))]) });
-            }
-            catch (error) {
-                signal.throwIfAborted();
-                const answer = apiError(error);
-                const delay = askedDelay(answer, clock.now()) ?? this.#patience.firstDelay * 2 ** (attempt - 1);
-                const again = repeatable ? isPassing(answer) : isSurelyUndone(answer);
-                if (!again || clock.now().getTime() + delay >= this.#deadline)
-                    throw explainIssueError(error, repository, what);
-                log.debug(`cannot ${what}: ${answer.status} ${answer.message}; trying again in ${(delay / 1_000).toFixed(1)} s`);
-                await clock.sleep(delay, signal);
-            }
-        }
-    }
-    #limit(left) {
-        return Math.max(1, Math.min(left, this.#patience.request));
-    }
-}
-/** Of an answer that was cut off @octokit makes a text. */
-function whole(data) {
-    if (typeof data !== 'object' || data === null)
-        throw new Error('the answer is cut off');
-    return data;
 }
 function toIssue(issue) {
     const association = issue.author_association;

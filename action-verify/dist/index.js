@@ -39832,6 +39832,29 @@ async function openCatalog(storage, inputs, report) {
 
 /***/ }),
 
+/***/ 1663:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   g: () => (/* binding */ gitHubAccess)
+/* harmony export */ });
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8937);
+
+
+/** What it takes to ask GitHub about the run's own repository. `otherwise`: what to do who wants to give no token. */
+function gitHubAccess({ context, log }, { githubToken }, { signal, otherwise }) {
+    if (githubToken === undefined) {
+        const remedy = `Leave \`github-token\` out, then the job’s own token is used, or ${otherwise}.`;
+        throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('no-github-token', '`github-token` is empty (a missing secret is)', remedy);
+    }
+    const apiUrl = process.env.GITHUB_API_URL || 'https://api.github.com';
+    return { token: githubToken, repository: context.repository, apiUrl, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_1__/* .systemClock */ .m, log, signal };
+}
+
+
+/***/ }),
+
 /***/ 4601:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -42076,6 +42099,11 @@ const CHECK_CAUSES = [
         'See what takes it: `aws s3api list-object-versions --bucket BUCKET --prefix PREFIX/ --query "sum(Versions[].Size)"`.',
     ],
     [
+        'workflows',
+        'GitHub disabled the workflow after 60 days without activity, or somebody did; or its run died before it could tell of it: the runner was lost, or `timeout-minutes` was over.',
+        'See both: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+    ],
+    [
         'versioning object-lock lifecycle public-access bucket-encryption',
         'The bucket does not protect backups from being deleted, or lets the world read them.',
         'See how it is set: `aws s3api get-bucket-versioning --bucket BUCKET; aws s3api get-public-access-block --bucket BUCKET`.',
@@ -42718,7 +42746,10 @@ function hasLabel({ labels }, name) {
     return labels.some((label) => label.toLowerCase() === name.toLowerCase());
 }
 
+// EXTERNAL MODULE: ./src/actions/github-access.ts
+var github_access = __nccwpck_require__(1663);
 ;// CONCATENATED MODULE: ./src/actions/tell.ts
+
 
 
 
@@ -42776,28 +42807,16 @@ async function tell_alert(runner, report, inputs) {
     return keepAlerts(runner, report, { tracker, run, labels, assignees, redact: runner.redact }, inputs.alertSilences);
 }
 /** Whether an alert is wanted of such a run. */
-function isWanted(alert, { event, repository, isFromFork }) {
+function isWanted(alert, { origin, repository, isFromFork }) {
     if (alert === 'off' || repository === '' || isFromFork)
         return false;
-    return alert === 'issue' || UNWATCHED.includes(event);
+    return alert === 'issue' || UNWATCHED.includes(origin);
 }
-async function openTracker(runner, { githubToken }) {
-    if (githubToken === undefined) {
-        const remedy = 'Leave `github-token` out, then the job’s own token is used, or set `alert: off`.';
-        throw new errors/* LifeboatError */.H3('no-github-token', '`github-token` is empty (a missing secret is)', remedy);
-    }
+async function openTracker(runner, inputs) {
+    const access = (0,github_access/* gitHubAccess */.g)(runner, inputs, { signal: runner.cancelled, otherwise: 'set `alert: off`' });
     // It takes a while to load, and most runs of most people need no alert.
     const { openGitHubIssues } = await Promise.all(/* import() */[__nccwpck_require__.e(413), __nccwpck_require__.e(54)]).then(__nccwpck_require__.bind(__nccwpck_require__, 9054));
-    const { context, log, cancelled: signal } = runner;
-    const apiUrl = process.env.GITHUB_API_URL || 'https://api.github.com';
-    return openGitHubIssues({
-        token: githubToken,
-        repository: context.repository,
-        apiUrl,
-        clock: ports/* systemClock */.m,
-        log,
-        signal,
-    });
+    return openGitHubIssues(access);
 }
 function tell_runFacts({ redact }, { runUrl, storage }) {
     return { at: ports/* systemClock */.m.now(), storage: redact(storage), ...(runUrl !== undefined && { url: runUrl }) };
@@ -43122,6 +43141,7 @@ function lossOf(takenAt, now) {
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
+  SJ: () => (/* binding */ looksAround),
   Zg: () => (/* binding */ looksAtServer),
   Ht: () => (/* binding */ readVerifyInputs),
   SU: () => (/* binding */ readsParts)
@@ -43131,8 +43151,8 @@ __nccwpck_require__.d(__webpack_exports__, {
 var slices = __nccwpck_require__(3432);
 // EXTERNAL MODULE: ./src/checks/check.ts
 var check = __nccwpck_require__(4669);
-// EXTERNAL MODULE: ./src/checks/modes.ts + 38 modules
-var modes = __nccwpck_require__(3959);
+// EXTERNAL MODULE: ./src/checks/modes.ts + 39 modules
+var modes = __nccwpck_require__(2552);
 // EXTERNAL MODULE: ./src/postgres/table-names.ts
 var table_names = __nccwpck_require__(198);
 // EXTERNAL MODULE: ./src/actions/common-inputs.ts
@@ -43180,6 +43200,10 @@ const SLICE = {
 function looksAtServer(mode) {
     return mode === 'database' || mode === 'full';
 }
+/** The modes that look at names, sizes and ages, and at what goes on around the set. */
+function looksAround(mode) {
+    return mode === 'smoke' || mode === 'full';
+}
 /** The modes that read every stored byte. */
 function readsParts(mode) {
     return mode === 'integrity' || mode === 'full';
@@ -43207,6 +43231,7 @@ function readVerifyInputs(source, env) {
             walLagWarn: inputs.duration('wal-lag-warn', '5m'),
             walLagFail: inputs.duration('wal-lag-fail', '15m'),
             ...readQuota(inputs),
+            watchWorkflows: readWatched(inputs, mode),
             acceptSource: readAcceptedSources(inputs),
             require: readRequired(inputs, mode),
             retention: inputs.oneOf('retention', ['after-verify', 'plan', 'off'], 'off'),
@@ -43255,6 +43280,19 @@ function readQuota(inputs) {
         return {};
     return { storageQuota: inputs.size('storage-quota', '100GiB', '1MiB') };
 }
+function readWatched(inputs, mode) {
+    const names = inputs.list('watch-workflows');
+    const files = names.map((name) => name.replace(/^\.github\/workflows\//, ''));
+    const wrong = names.filter((_, index) => !/^[A-Za-z0-9._-]+\.ya?ml$/.test(files[index] ?? ''));
+    if (wrong.length > 0) {
+        const accepted = 'names of files in .github/workflows, such as nightly-dump.yml, restore-test.yml';
+        inputs.reject('watch-workflows', 'holds what is no file of a workflow', accepted, wrong.join(', '));
+    }
+    if (names.length > 0 && !looksAround(mode)) {
+        inputs.reject('watch-workflows', `has no meaning in the mode ${mode}`, 'nothing, or `mode: smoke`');
+    }
+    return [...new Set(files)];
+}
 function readAcceptedSources(inputs) {
     const sources = inputs.list('accept-source');
     const [wrong] = sources.filter((source) => !/^(\d{1,20}(\/.+)?|unknown\/.+)$/s.test(source));
@@ -43287,11 +43325,11 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9156);
 /* harmony import */ var _backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5740);
 /* harmony import */ var _backup_set_sweep_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2231);
-/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(5475);
+/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(5475);
 /* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
 /* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4669);
 /* harmony import */ var _checks_facts_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4736);
-/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(3959);
+/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2552);
 /* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5404);
 /* harmony import */ var _postgres_live_database_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5371);
 /* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(924);
@@ -43303,6 +43341,8 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(8823);
 /* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3711);
 /* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(8187);
+/* harmony import */ var _watch_workflows_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(356);
+
 
 
 
@@ -43350,7 +43390,7 @@ async function examine(runner, report, subject) {
     await refuseUnknownTables(context);
     const checks = (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .checksOf */ .t)(inputs.mode, _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u);
     report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .runChecks */ .J)(checks, context));
-    report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_20__/* .verdictOf */ .V)(report.checks);
+    report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_21__/* .verdictOf */ .V)(report.checks);
     report.set = await (0,_describe_set_js__WEBPACK_IMPORTED_MODULE_13__/* .describeSet */ .i)(head, context.openSet);
     const set = await context.openSet().catch(() => undefined);
     const isClosed = identities.length === 0 && set?.encrypted !== false;
@@ -43376,9 +43416,10 @@ async function contextOf(runner, report, subject) {
         tables,
         progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
         ...((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAtServer */ .Zg)(mode) && { live: () => lookAtServer(runner, report, inputs) }),
+        ...(inputs.watchWorkflows.length > 0 && { workflows: () => (0,_watch_workflows_js__WEBPACK_IMPORTED_MODULE_20__/* .watchWorkflows */ .i)(runner, inputs) }),
         signal,
     });
-    if (mode === 'smoke' || mode === 'full')
+    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAround */ .SJ)(mode))
         begin(facts);
     return {
         ...about,
@@ -43398,8 +43439,8 @@ function limitsOf(inputs) {
     return { ...limits, required: new Set(require), ...(storageQuota !== undefined && { storageQuota }) };
 }
 /** What does not wait for anything else is asked for at once; whoever needs it hears what became of it. */
-function begin({ openSet, stored, previous, posture }) {
-    for (const fact of [openSet, stored, previous, posture])
+function begin({ openSet, stored, previous, posture, workflows }) {
+    for (const fact of [openSet, stored, previous, posture, workflows])
         fact().catch(() => undefined);
 }
 async function lookAtServer(runner, report, inputs) {
@@ -43478,7 +43519,7 @@ async function record(runner, report, { storage, catalog, head, slice }, { input
     const seconds = checks.reduce((sum, check) => sum + check.seconds, 0);
     // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
     const test = isClosed ? 'stored-bytes' : 'integrity';
-    const found = { test, verdict: (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_20__/* .verdictOf */ .V)(checks), seconds, checks, ...(slice && { slice }) };
+    const found = { test, verdict: (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_21__/* .verdictOf */ .V)(checks), seconds, checks, ...(slice && { slice }) };
     await (0,_keep_evidence_js__WEBPACK_IMPORTED_MODULE_15__/* .keepEvidence */ .N)(runner, report, { storage, catalog, head, inputs }, found);
 }
 await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_9__/* .runMain */ .V)('action-verify', {
@@ -43490,6 +43531,33 @@ await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_9__/* .runMain */ .V)('act
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ }),
+
+/***/ 356:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   i: () => (/* binding */ watchWorkflows)
+/* harmony export */ });
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
+/* harmony import */ var _github_access_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1663);
+
+
+/** Asks GitHub about the workflows of `watch-workflows`. Rejects with a LifeboatError where it cannot be asked. */
+async function watchWorkflows(runner, inputs) {
+    const { context } = runner;
+    if (context.repository === '') {
+        const remedy = 'Start it from a workflow, or leave `watch-workflows` out.';
+        throw new _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3('workflows-nowhere', 'Outside a workflow there is no repository to ask about', remedy);
+    }
+    const otherwise = 'take the workflows out of `watch-workflows`';
+    const access = (0,_github_access_js__WEBPACK_IMPORTED_MODULE_1__/* .gitHubAccess */ .g)(runner, inputs, { signal: runner.signal, otherwise });
+    // It takes a while to load, and most runs watch nothing.
+    const { lookAtWorkflows } = await Promise.all(/* import() */[__nccwpck_require__.e(413), __nccwpck_require__.e(634)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8634));
+    return lookAtWorkflows(inputs.watchWorkflows, { ...access, own: context });
+}
+
 
 /***/ }),
 
@@ -45979,6 +46047,7 @@ function factsAbout(options) {
         oldest,
         posture: once(() => storage.posture({ key: layout/* layout */.Zp.manifest(head.database, head.id), ...version }, `${head.database}/`, { signal })),
         live,
+        workflows: once(async () => options.workflows?.()),
     };
 }
 function slicePaths(parts, slice) {
@@ -46012,7 +46081,7 @@ function once(work) {
 
 /***/ }),
 
-/***/ 3959:
+/***/ 2552:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -47541,7 +47610,90 @@ function secondsAgo(time, { now }) {
     return Math.max(0, (now.getTime() - time.getTime()) / 1_000);
 }
 
+;// CONCATENATED MODULE: ./src/checks/workflows.ts
+
+/** Why GitHub does not start a workflow, by its state. */
+const DISABLED = {
+    disabled_inactivity: 'GitHub disabled it, as it does after 60 days without activity in the repository',
+    disabled_manually: 'somebody disabled it',
+    disabled_fork: 'GitHub disables it in a fork until somebody enables it there',
+};
+/** How a run ended that has not done its work; a cancelled one tells nobody else. */
+const ENDED_BADLY = {
+    failure: 'failed',
+    timed_out: 'ran out of time',
+    startup_failure: 'could not be started',
+    cancelled: 'was cancelled',
+};
+const workflowsCheck = {
+    id: 'workflows',
+    title: 'The watched workflows run',
+    modes: ['smoke'],
+    async run({ workflows, clock }) {
+        const watched = await workflows();
+        if (watched === undefined)
+            return { status: 'not run', summary: 'no watch-workflows', findings: [] };
+        return {
+            summary: watched.map((workflow) => standing(workflow, clock.now())).join('; '),
+            findings: watched.flatMap((workflow) => [...stateFindings(workflow), ...runFindings(workflow)]),
+        };
+    },
+};
+function standing({ file, state, lastRun }, now) {
+    if (state === undefined)
+        return `${file} not found`;
+    const is = state === 'active' ? 'active' : state === 'deleted' ? 'deleted' : 'disabled';
+    if (lastRun === undefined)
+        return `${file} ${is}`;
+    const { conclusion, startedAt } = lastRun;
+    const ended = ENDED_BADLY[conclusion] ?? (conclusion === 'success' ? 'passed' : `ended as ${conclusion}`);
+    const ago = (0,units/* formatDuration */.a3)(Math.max(0, (now.getTime() - startedAt.getTime()) / 1_000));
+    return `${file} ${is}, ${ended} ${ago} ago`;
+}
+function stateFindings({ file, state }) {
+    if (state === 'active')
+        return [];
+    const failure = (message, remedy) => [{ severity: 'failure', message, remedy }];
+    if (state === undefined) {
+        return failure(`There is no workflow ${file}, or the token may not see it`, 'Correct `watch-workflows`: `gh workflow list --all --json path,state` lists what there is. If it is there, add the line `actions: read` below `permissions:` of the job.');
+    }
+    if (state === 'deleted') {
+        const remedy = 'Bring the file back on the default branch, or take its name out of `watch-workflows`.';
+        return failure(`${file} never starts: the workflow was deleted`, remedy);
+    }
+    const why = DISABLED[state] ?? `GitHub calls its state ${state}`;
+    return failure(`${file} never starts: ${why}`, `Enable it: \`gh workflow enable ${file}\`.`);
+}
+function runFindings({ file, state, isOwn, lastRun }) {
+    if (isOwn || state === undefined || state === 'deleted')
+        return [];
+    if (lastRun === undefined) {
+        const message = `${file} has not run to its end yet on a schedule, by hand or by \`repository_dispatch\``;
+        return [{ severity: 'note', message }];
+    }
+    const ended = ENDED_BADLY[lastRun.conclusion];
+    if (ended === undefined)
+        return [];
+    const message = `The last run of ${file} ${ended}, started ${(0,units/* formatInstant */.r4)(lastRun.startedAt)}, and none has passed since`;
+    return [{ severity: 'failure', message, remedy: workflows_remedyFor(file, lastRun) }];
+}
+function workflows_remedyFor(file, { conclusion, url }) {
+    const look = `Look at the run ${url}`;
+    const again = `\`gh workflow run ${file}\``;
+    switch (conclusion) {
+        case 'cancelled':
+            return `${look}: unless somebody cancelled it, it ran into its \`timeout-minutes\` or gave way to a newer one; then ${again}.`;
+        case 'timed_out':
+            return `${look}, and raise its \`timeout-minutes\`; then ${again}.`;
+        case 'startup_failure':
+            return `${look}: GitHub could not read the workflow, or not start its jobs; then ${again}.`;
+        default:
+            return `${look}: what it said last, or that its runner was lost (out of memory, shut down); then ${again}.`;
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/checks/modes.ts
+
 
 
 
@@ -47586,6 +47738,7 @@ const CHECKS = [
     sourceCheck,
     restoreTestAgeCheck,
     storageQuotaCheck,
+    workflowsCheck,
     storedBytesCheck,
     contentsCheck,
     rowsCheck,
@@ -51243,17 +51396,24 @@ function readContext(env) {
     const event = env.GITHUB_EVENT_NAME || 'local';
     const repository = env.GITHUB_REPOSITORY ?? '';
     const runUrl = describeRun(env, repository);
-    const isPullRequest = event.startsWith('pull_request');
+    const workflowFile = ownFile(env, repository);
+    const payload = readPayload(env);
+    const origin = (event === 'workflow_run' && payload.workflow_run?.event) || event;
+    const isPullRequest = origin.startsWith('pull_request');
+    const isOfOthers = headRepository(event, payload) !== repository || env.GITHUB_ACTOR === 'dependabot[bot]';
     return {
         event,
+        origin,
         repository,
+        ...(env.GITHUB_RUN_ID && { runId: env.GITHUB_RUN_ID }),
         ...(runUrl && { runUrl }),
         ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
         ref: env.GITHUB_REF ?? '',
         isPullRequest,
-        isFromFork: isPullRequest && (headRepository(env) !== repository || env.GITHUB_ACTOR === 'dependabot[bot]'),
+        isFromFork: isPullRequest && isOfOthers,
         isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',
         workflow: env.GITHUB_WORKFLOW ?? '',
+        ...(workflowFile && { workflowFile }),
         job: env.GITHUB_JOB ?? '',
     };
 }
@@ -51263,14 +51423,22 @@ function describeRun(env, repository) {
     const run = `${env.GITHUB_SERVER_URL || 'https://github.com'}/${repository}/actions/runs/${env.GITHUB_RUN_ID}`;
     return Number(env.GITHUB_RUN_ATTEMPT) > 1 ? `${run}/attempts/${env.GITHUB_RUN_ATTEMPT}` : run;
 }
+/** From `owner/name/.github/workflows/file.yml@refs/heads/main`; a workflow that an organization requires lies elsewhere. */
+function ownFile(env, repository) {
+    const folder = `${repository}/.github/workflows/`;
+    const { GITHUB_WORKFLOW_REF: reference = '' } = env;
+    return reference.startsWith(folder) ? reference.slice(folder.length).replace(/@.*$/, '') : undefined;
+}
 /** Where the pull request's commits come from; undefined where that cannot be told, or was deleted. */
-function headRepository(env) {
+function headRepository(event, { pull_request, workflow_run }) {
+    return (event === 'workflow_run' ? workflow_run?.head_repository : pull_request?.head?.repo)?.full_name;
+}
+function readPayload(env) {
     try {
-        const event = JSON.parse((0,external_node_fs_.readFileSync)(env.GITHUB_EVENT_PATH ?? '', 'utf8'));
-        return event?.pull_request?.head?.repo?.full_name;
+        return JSON.parse((0,external_node_fs_.readFileSync)(env.GITHUB_EVENT_PATH ?? '', 'utf8')) ?? {};
     }
     catch {
-        return undefined;
+        return {};
     }
 }
 

@@ -52,11 +52,16 @@ async function lastRunOf(api: GitHubApi, file: string, ownId: string | undefined
       const query = { ...api.place, workflow_id: file, event, per_page: PAGE, exclude_pull_requests: true, request }
       return whole((await api.rest.actions.listWorkflowRuns(query)).data).workflow_runs
     })
-    ended.push(...listed.filter(({ id, status }) => status === 'completed' && String(id) !== ownId))
+    ended.push(...listed.filter((run) => hasEnded(run) && String(run.id) !== ownId))
   }
   // A run that is started again keeps its number: what was mended so is mended.
   const [newest] = ended.toSorted((a, b) => b.run_number - a.run_number)
   return newest && toEndedRun(newest)
+}
+
+/** One whose jobs were all skipped has done nothing, good or bad. */
+function hasEnded({ status, conclusion }: ApiRun): boolean {
+  return status === 'completed' && conclusion !== 'skipped'
 }
 
 function toEndedRun({ run_started_at, created_at, conclusion, html_url }: ApiRun): EndedRun {

@@ -47,6 +47,7 @@ test('tells the state, and the newest run that ended of those that nobody watche
   github.workflows.addRun(FILE, { event: 'push' })
   github.workflows.addRun(FILE, { status: 'in_progress', conclusion: null })
   github.workflows.addRun(FILE, { status: 'queued', conclusion: null })
+  github.workflows.addRun(FILE, { conclusion: 'skipped' })
   github.workflows.set('idle.yaml', 'disabled_inactivity')
 
   const url = github.workflows.urlOf(last)
