@@ -39571,7 +39571,8 @@ async function retainAfterDump(runner, storage, report, inputs, stage) {
         return;
     const written = report.backupId === undefined ? {} : { written: report.backupId };
     const retaining = { mode, policy, verifyKeys: verifyKeysOf(inputs), ...written };
-    await stage('retention', 'Retention', (meter) => (0,_retain_js__WEBPACK_IMPORTED_MODULE_13__/* .retain */ .a)(runner, storage, report, retaining, meter));
+    const work = (meter) => (0,_retain_js__WEBPACK_IMPORTED_MODULE_13__/* .retain */ .a)(runner, storage, report, retaining, meter);
+    report.findings.push(...(await stage('retention', 'Retention', work)));
     // Once locks keep something, that is told with the facts.
     const isRetaining = report.retention?.sets.some(({ outcome }) => outcome === 'retained');
     if (!isRetaining)
@@ -39987,16 +39988,19 @@ const FUTURE_SECONDS = 300;
  *
  * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
  *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
+ * - Where a run has `examined` one set, that one stays, and so does what is newer, which counts for nothing: nobody knows
+ *   yet whether it is good, and what is known to be good must not go for it.
  * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
  *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
  * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
  *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
  *   that a newer proven set takes over from an older one.
  */
-function planRetention(sets, policy, { now, written }) {
+function planRetention(sets, policy, { now, written, examined }) {
     const sorted = [...sets].sort(layout/* newestFirst */.ll);
     const latest = now.getTime() + FUTURE_SECONDS * 1_000;
-    const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest);
+    const isNewer = (set) => examined !== undefined && (0,layout/* newestFirst */.ll)(set, examined) < 0;
+    const present = sorted.filter((set) => set.takenAt.getTime() <= latest && !isNewer(set));
     const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
     const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
     const keptDays = new Set(present
@@ -40006,6 +40010,8 @@ function planRetention(sets, policy, { now, written }) {
         const kept = [
             ...(reasons.get(set.id) ?? []),
             ...(set.id === written ? ['written by this run'] : []),
+            ...(set.id === examined?.id ? ['examined by this run'] : []),
+            ...(isNewer(set) ? ['newer than what this run has examined'] : []),
             ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
         ];
         if (kept.length > 0)
@@ -40102,11 +40108,15 @@ async function retireSets(options) {
     const read = await tried(() => readAll(options));
     options.signal.throwIfAborted();
     if (read instanceof errors/* LifeboatError */.H3)
-        return { sets: [], freedBytes: 0, findings: [(0,retention_findings/* couldNotRead */.vK)(read)] };
+        return { sets: [], freedBytes: 0, failures: [(0,retention_findings/* couldNotRead */.vK)(read)], findings: [] };
     const { considered, foreign, isHistory } = read;
-    const { written } = options;
+    const { written, examined } = options;
     const now = options.clock.now();
-    const decisions = planRetention(considered, options.policy, { now, ...(written !== undefined && { written }) });
+    const decisions = planRetention(considered, options.policy, {
+        now,
+        ...(written !== undefined && { written }),
+        ...(examined && { examined }),
+    });
     const doomed = decisions.filter(({ fate }) => fate === 'delete');
     announce(options, decisions.length, doomed);
     const deletions = await deleteAll(options, doomed, isHistory);
@@ -40115,11 +40125,8 @@ async function retireSets(options) {
     return {
         sets: [...retired, ...strangers].sort(layout/* newestFirst */.ll),
         freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
-        findings: [
-            ...(0,retention_findings/* deletionFindings */.nZ)(retired, [...deletions.values()]),
-            ...(0,retention_findings/* foreignFindings */.vD)(foreign),
-            ...(0,retention_findings/* proofFindings */.zC)(considered, now),
-        ],
+        failures: (0,retention_findings/* deletionFailures */.Ur)([...deletions.values()]),
+        findings: [...(0,retention_findings/* retainedFindings */.Tu)(retired), ...(0,retention_findings/* foreignFindings */.vD)(foreign), ...(0,retention_findings/* proofFindings */.zC)(considered, now)],
     };
 }
 async function readAll({ storage, database, readSets, verifyKeys, signal }) {
@@ -40192,17 +40199,18 @@ var ports = __nccwpck_require__(8937);
 
 
 
-/** Retention, as the report then tells. It finds things, and ends no run: only the signal's reason is thrown. */
-async function retain(runner, storage, report, { mode, policy, verifyKeys, written }, meter) {
+/** Retention, as the report then tells; what kept it from doing what it should. It ends no run: only the signal's reason is thrown. */
+async function retain(runner, storage, report, { mode, policy, verifyKeys, written, examined }, meter) {
     const { database } = report;
     const { log, signal } = runner;
-    const { sets, freedBytes, findings } = await retireSets({
+    const { sets, freedBytes, failures, findings } = await retireSets({
         storage,
         database,
         isPlan: mode === 'plan',
         policy,
         readSets: () => readSets(storage, database, verifyKeys),
         ...(written !== undefined && { written }),
+        ...(examined && { examined }),
         verifyKeys,
         clock: ports/* systemClock */.m,
         log,
@@ -40211,6 +40219,7 @@ async function retain(runner, storage, report, { mode, policy, verifyKeys, writt
     });
     report.retention = { mode, policy, sets: sets.map(rowOf), freedBytes };
     report.findings.push(...findings);
+    return failures;
 }
 async function readSets(storage, database, verifyKeys) {
     const { sets, evidence } = await (0,find/* readCatalog */.uM)(storage, database, verifyKeys);
@@ -40522,13 +40531,14 @@ function lossSentence({ database, lossBudget, }) {
         return undefined;
     const { proven } = lossBudget;
     if (proven === undefined)
-        return unproven((0,reports_escape/* code */.aY)(database), lossBudget);
+        return unproven(database, lossBudget);
     const loss = `at most ${(0,units/* formatDuration */.a3)(proven.lossSeconds)} (newest proven set, taken ${formatMinute(proven.takenAt)}; ${against(proven.lossSeconds, lossBudget.rpoTarget)})`;
     return {
         message: (0,reports_escape/* words */.aL) `If the database died now you would lose ${loss} and, ${recovery(lossBudget)}.${growth(lossBudget)}`,
     };
 }
-function unproven(database, { backups, everProven }) {
+function unproven(name, { backups, everProven }) {
+    const database = name === 'unknown' ? (0,reports_escape/* words */.aL) `any database` : (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(name)}`;
     if (backups === 0) {
         return {
             message: (0,reports_escape/* words */.aL) `If the database died now everything in it would be lost: there is no backup of ${database}.`,
@@ -44068,7 +44078,8 @@ async function readContents(set, identities, signal) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   nZ: () => (/* binding */ deletionFindings),
+/* harmony export */   Tu: () => (/* binding */ retainedFindings),
+/* harmony export */   Ur: () => (/* binding */ deletionFailures),
 /* harmony export */   vD: () => (/* binding */ foreignFindings),
 /* harmony export */   vK: () => (/* binding */ couldNotRead),
 /* harmony export */   wZ: () => (/* binding */ lockFindings),
@@ -44097,8 +44108,8 @@ function withheldFinding(titles) {
         remedy: 'See to that; the next run whose checks of the backup pass deletes what may go.',
     };
 }
-/** What should have gone and is still there. */
-function deletionFindings(sets, deletions) {
+/** What should have gone and is still there, wholly or in part. */
+function deletionFailures(deletions) {
     const findings = [];
     const failed = deletions.filter(({ outcome }) => outcome === 'failed');
     const [first] = failed;
@@ -44115,19 +44126,24 @@ function deletionFindings(sets, deletions) {
         findings.push({
             severity: 'warning',
             message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
-            remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
-        });
-    }
-    const retained = sets.filter(({ outcome }) => outcome === 'retained');
-    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
-    if (retained.length > 0) {
-        findings.push({
-            severity: 'note',
-            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
-            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+            remedy: 'Allow what the message names on the storage: a later sweep takes what is left.',
         });
     }
     return findings;
+}
+/** What is locked. */
+function retainedFindings(sets) {
+    const retained = sets.filter(({ outcome }) => outcome === 'retained');
+    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
+    if (retained.length === 0)
+        return [];
+    return [
+        {
+            severity: 'note',
+            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
+            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+        },
+    ];
 }
 /** What is neither counted nor deleted. */
 function foreignFindings(foreign) {

@@ -39323,11 +39323,25 @@ function connect({ temp, log, signal }, settings) {
 /* harmony export */   O: () => (/* binding */ openCatalog)
 /* harmony export */ });
 /* harmony import */ var _backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9156);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
+
 
 /** The backups of the database that the inputs name, or of the only one that is there. Errors: `no-set`, `which-database`. */
 async function openCatalog(storage, inputs, report) {
-    report.database = inputs.database ?? (await (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__/* .onlyDatabase */ .Wj)(storage));
+    report.database = inputs.database ?? (await foundDatabase(storage, inputs, report));
     return (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__/* .readCatalog */ .uM)(storage, report.database, inputs.verifyKeys);
+}
+/** That there is no backup at all is known, then: it is the first thing that whoever reads the report has to hear. */
+async function foundDatabase(storage, inputs, report) {
+    try {
+        return await (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__/* .onlyDatabase */ .Wj)(storage);
+    }
+    catch (error) {
+        const { rtoTarget, rpoTarget } = inputs;
+        if ((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .codeOf */ .$N)(error) === 'no-set')
+            report.lossBudget = { backups: 0, everProven: false, rtoTarget, rpoTarget };
+        throw error;
+    }
 }
 
 
@@ -42179,13 +42193,14 @@ function lossSentence({ database, lossBudget, }) {
         return undefined;
     const { proven } = lossBudget;
     if (proven === undefined)
-        return unproven((0,reports_escape/* code */.aY)(database), lossBudget);
+        return unproven(database, lossBudget);
     const loss = `at most ${(0,units/* formatDuration */.a3)(proven.lossSeconds)} (newest proven set, taken ${formatMinute(proven.takenAt)}; ${against(proven.lossSeconds, lossBudget.rpoTarget)})`;
     return {
         message: (0,reports_escape/* words */.aL) `If the database died now you would lose ${loss} and, ${recovery(lossBudget)}.${growth(lossBudget)}`,
     };
 }
-function unproven(database, { backups, everProven }) {
+function unproven(name, { backups, everProven }) {
+    const database = name === 'unknown' ? (0,reports_escape/* words */.aL) `any database` : (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(name)}`;
     if (backups === 0) {
         return {
             message: (0,reports_escape/* words */.aL) `If the database died now everything in it would be lost: there is no backup of ${database}.`,

@@ -39822,11 +39822,25 @@ async function describeSet(head, opened) {
 /* harmony export */   O: () => (/* binding */ openCatalog)
 /* harmony export */ });
 /* harmony import */ var _backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9156);
+/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
+
 
 /** The backups of the database that the inputs name, or of the only one that is there. Errors: `no-set`, `which-database`. */
 async function openCatalog(storage, inputs, report) {
-    report.database = inputs.database ?? (await (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__/* .onlyDatabase */ .Wj)(storage));
+    report.database = inputs.database ?? (await foundDatabase(storage, inputs, report));
     return (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__/* .readCatalog */ .uM)(storage, report.database, inputs.verifyKeys);
+}
+/** That there is no backup at all is known, then: it is the first thing that whoever reads the report has to hear. */
+async function foundDatabase(storage, inputs, report) {
+    try {
+        return await (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_0__/* .onlyDatabase */ .Wj)(storage);
+    }
+    catch (error) {
+        const { rtoTarget, rpoTarget } = inputs;
+        if ((0,_base_errors_js__WEBPACK_IMPORTED_MODULE_1__/* .codeOf */ .$N)(error) === 'no-set')
+            report.lossBudget = { backups: 0, everProven: false, rtoTarget, rpoTarget };
+        throw error;
+    }
 }
 
 
@@ -40180,29 +40194,338 @@ function readHeartbeatUrl(inputs) {
 
 /***/ }),
 
-/***/ 4272:
+/***/ 8145:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  a: () => (/* binding */ retain)
+  x: () => (/* binding */ retainAfterVerify)
 });
 
-// EXTERNAL MODULE: ./src/backup-set/evidence-history.ts
-var evidence_history = __nccwpck_require__(67);
+// EXTERNAL MODULE: ./src/base/units.ts
+var units = __nccwpck_require__(9182);
+// EXTERNAL MODULE: ./src/backup-set/layout.ts
+var layout = __nccwpck_require__(1197);
+;// CONCATENATED MODULE: ./src/backup-set/retention-findings.ts
+
+
+/** When a restore test is overdue: as long as `max-restore-test-age` of action-verify waits by default. */
+const PROOF_DUE_SECONDS = 35 * 86_400;
+/** Credentials that can only write are a good idea: they cannot look, and need not. */
+function couldNotRead({ message, remedy }) {
+    return {
+        severity: 'note',
+        message: `Retention could not look at the backups, so none was deleted: ${message}`,
+        remedy: `Set \`retention: off\` if these credentials shall not delete. Else: ${remedy}`,
+    };
+}
+/** Where the newest set is not known to be good, the older ones are what there is. */
+function withheldFinding(titles) {
+    return {
+        severity: 'note',
+        message: `Retention deleted nothing, since the newest backup is not known to be good: ${titles.join(', ')}`,
+        remedy: 'See to that; the next run whose checks of the backup pass deletes what may go.',
+    };
+}
+/** What should have gone and is still there, wholly or in part. */
+function deletionFailures(deletions) {
+    const findings = [];
+    const failed = deletions.filter(({ outcome }) => outcome === 'failed');
+    const [first] = failed;
+    if (first !== undefined) {
+        const remedy = first.remedy ?? 'Allow what the message names on the storage.';
+        findings.push({
+            severity: 'warning',
+            message: `${backups(failed.length)} that should go could not be deleted: ${first.reason}`,
+            remedy: `${remedy} If these credentials shall not delete, set \`retention: off\`: storage then grows.`,
+        });
+    }
+    const [partly, ...others] = deletions.filter(({ outcome, reason }) => outcome === 'deleted' && reason !== undefined);
+    if (partly !== undefined) {
+        findings.push({
+            severity: 'warning',
+            message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
+            remedy: 'Allow what the message names on the storage: a later sweep takes what is left.',
+        });
+    }
+    return findings;
+}
+/** What is locked. */
+function retainedFindings(sets) {
+    const retained = sets.filter(({ outcome }) => outcome === 'retained');
+    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
+    if (retained.length === 0)
+        return [];
+    return [
+        {
+            severity: 'note',
+            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
+            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+        },
+    ];
+}
+/** What is neither counted nor deleted. */
+function foreignFindings(foreign) {
+    if (foreign.length === 0)
+        return [];
+    const reasons = [...Map.groupBy(foreign, ({ reason }) => reason)].map(([reason, { length }]) => `${length} ${reason}`);
+    return [
+        {
+            severity: 'note',
+            message: `Retention left ${backups(foreign.length)} alone, neither counted nor deleted: ${reasons.join(', ')}`,
+            remedy: 'Delete by hand what is no longer needed: below heads/ first, then below sets/ and evidence/.',
+        },
+    ];
+}
+/** The newest proven set is kept, however old; somebody has to hear that it grows old. */
+function proofFindings(sets, now) {
+    const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(layout/* newestFirst */.ll);
+    const proven = whole.find(({ state }) => state === 'proven');
+    const since = proven ?? whole.at(-1);
+    const seconds = since === undefined ? 0 : (now.getTime() - since.takenAt.getTime()) / 1_000;
+    if (seconds <= PROOF_DUE_SECONDS)
+        return [];
+    const age = (0,units/* formatDuration */.a3)(seconds);
+    const message = proven
+        ? `The newest proven backup, ${proven.id}, is ${age} old; retention keeps it, and nothing newer is proven`
+        : `No whole backup is proven by a restore test, and the oldest is ${age} old`;
+    return [{ severity: 'warning', message, remedy: 'Run action-restore-test now, and see why it does not pass.' }];
+}
+/** Where locks outlast what the policy keeps, with a whole dump a day. */
+function lockFindings({ keepLast, keepDaily, keepWeekly, keepMonthly }, lockDays) {
+    const days = Math.max(keepLast, keepDaily, keepWeekly * 7, keepMonthly * 31);
+    if (lockDays === undefined || lockDays <= days)
+        return [];
+    const finding = {
+        severity: 'note',
+        message: `Backups are locked for ${lockDays} days, longer than retention keeps them (about ${days} days, with one a day)`,
+        remedy: 'Nothing, if that is meant: they stay until they are unlocked. Else lower `lock-days`.',
+    };
+    return [finding];
+}
+function backups(count) {
+    return count === 1 ? '1 backup' : `${count} backups`;
+}
+
+// EXTERNAL MODULE: ./src/base/errors.ts
+var errors = __nccwpck_require__(4758);
+;// CONCATENATED MODULE: ./src/backup-set/delete-set.ts
+
+
+/** So many at once; between two batches a cancellation is heard. */
+const BATCH = 1_000;
+/**
+ * Deletes a set for good, every version of it: its head, from which moment on it does not exist, then the rest, last its
+ * evidence but for what is history. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted
+ * after the head is finished by the sweep of a later dump. Errors: those of the storage's listing; the signal's reason.
+ */
+async function deleteSet(storage, database, id, { isPlan, isHistory, signal }) {
+    const headKey = layout/* layout */.Zp.head(database, id);
+    const heads = (await versionsBelow(storage, headKey, signal)).filter(({ key }) => key === headKey);
+    // The head was written last, so a rule for the whole bucket has locked nothing for longer.
+    const headLock = await longestLock(storage, heads, signal);
+    if (headLock)
+        return { outcome: 'retained', bytes: 0, reason: describeLock(headLock) };
+    const parts = await versionsBelow(storage, layout/* layout */.Zp.set(database, id), signal);
+    const lock = await longestLock(storage, parts, signal);
+    if (lock)
+        return { outcome: 'retained', bytes: 0, reason: describeLock(lock) };
+    const about = await versionsBelow(storage, layout/* layout */.Zp.evidence(database, id), signal);
+    const evidence = about.filter(({ key }) => !isHistory(key));
+    if (isPlan) {
+        return { outcome: 'deleted', bytes: [...heads, ...parts, ...evidence].reduce((sum, { bytes }) => sum + bytes, 0) };
+    }
+    // Without its markers a head that somebody had hidden would be there again.
+    const steps = [heads.filter(isData), heads.filter((version) => !isData(version)), parts];
+    let bytes = 0;
+    for (const [step, versions] of steps.entries()) {
+        const { problem, ...done } = await deleteVersions(storage, versions, signal);
+        bytes += done.bytes;
+        if (problem === undefined)
+            continue;
+        // Credentials that may not see a lock meet it here, with the head still in its place.
+        return { ...problem, outcome: step === 0 ? problem.outcome : 'deleted', bytes };
+    }
+    const { problem, bytes: last } = await deleteVersions(storage, evidence, signal);
+    // Evidence may be locked for longer than what it speaks of, and means nothing without it.
+    const left = problem?.outcome === 'failed' ? problem : undefined;
+    return { ...left, outcome: 'deleted', bytes: bytes + last };
+}
+/** All versions and markers of the objects whose key begins with `prefix`. */
+async function versionsBelow(storage, prefix, signal) {
+    return await Array.fromAsync(storage.versions(prefix, signal === undefined ? {} : { signal }));
+}
+/** Whether a version has content, in contrast to a delete marker. */
+function isData({ isDeleteMarker }) {
+    return !isDeleteMarker;
+}
+/** The lock on any of these versions that holds longest; a legal hold has no end. */
+async function longestLock(storage, versions, signal) {
+    const locks = await storage.locks(versions.filter(isData), signal === undefined ? {} : { signal });
+    return [...locks].sort((a, b) => endOf(b) - endOf(a))[0];
+}
+function endOf({ until }) {
+    return until?.getTime() ?? Number.POSITIVE_INFINITY;
+}
+/** Deletes these versions, as far as it can; `problem` is the first that one of them met, a failure before a lock. */
+async function deleteVersions(storage, versions, signal) {
+    const sum = { objects: 0, bytes: 0 };
+    let problem;
+    for (let from = 0; from < versions.length; from += BATCH) {
+        signal?.throwIfAborted();
+        const batch = versions.slice(from, from + BATCH);
+        const deletions = await storage.delete(batch.map(({ key, versionId }) => ({ key, ...(versionId !== undefined && { versionId }) })));
+        for (const [index, { key, outcome, reason }] of deletions.entries()) {
+            if (outcome === 'deleted') {
+                sum.objects += 1;
+                sum.bytes += batch[index]?.bytes ?? 0;
+            }
+            else if (!problem || (problem.outcome === 'retained' && outcome === 'failed')) {
+                problem = { outcome, reason: `${key}: ${reason ?? outcome}` };
+            }
+        }
+    }
+    return problem === undefined ? sum : { ...sum, problem };
+}
+/** `locked until 2026-12-22 02:17 UTC`. */
+function describeLock({ until }) {
+    return until ? `locked until ${(0,units/* formatInstant */.r4)(until)}` : 'under a legal hold';
+}
+
+// EXTERNAL MODULE: ./src/backup-set/evidence.ts
+var evidence = __nccwpck_require__(202);
+;// CONCATENATED MODULE: ./src/backup-set/evidence-history.ts
+/** So many restore tests are looked back on. */
+const REHEARSALS = 30;
+/**
+ * Whether a key is that of a piece of evidence (or of its signature) that outlives its set: of the restore tests that
+ * passed last, whatever became of what they restored. When one last did, and how long it took over time, is to be known
+ * for longer than sets are kept. `evidence` is all of a database, oldest first.
+ */
+function historyOf(evidence) {
+    const rehearsals = evidence.filter(({ test, verdict }) => test === 'restore-test' && verdict === 'passed');
+    const keys = new Set(rehearsals.slice(-REHEARSALS).map(({ key }) => key));
+    return (key) => keys.has(key.replace(/\.sig$/, ''));
+}
+
+;// CONCATENATED MODULE: ./src/backup-set/sweep.ts
+
+
+
+
+
+const LEFT_OVER_AFTER_SECONDS = 7 * 86_400;
+/**
+ * Removes for good what is older than 7 days and belongs to no set: parts of dumps that never got their head, what an
+ * interrupted deletion left of a set, evidence of sets that are gone (but for history), open multipart uploads. It runs
+ * after the new set exists; that it may not delete (keys that can only write are a good idea) is a note.
+ *
+ * A set whose head lies hidden behind a delete marker is no left-over: somebody has hidden it, perhaps by mistake or in
+ * an attack, and its versions are what it can be brought back from.
+ */
+async function sweepLeftOvers(storage, database, clock, log) {
+    const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000);
+    try {
+        // The folders first: what is published in between is then among the heads.
+        const sets = await storage.folders(layout/* layout */.Zp.sets(database));
+        const heads = await listHeads(storage, database);
+        const isLeftOver = async (id) => {
+            const set = (0,layout/* parseSetId */.h_)(id);
+            if (set === undefined || set.takenAt >= before || heads.some((head) => head.id === id))
+                return false;
+            return !(await hasHead(storage, layout/* layout */.Zp.head(database, id)));
+        };
+        let objects = 0;
+        for (const id of sets) {
+            if (await isLeftOver(id))
+                objects += await sweepVersions(storage, layout/* layout */.Zp.set(database, id), log);
+        }
+        // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
+        const present = new Set([...sets, ...heads.map(({ id }) => id)]);
+        objects += await sweepEvidence({ storage, database, log, isLeftOver }, present);
+        const uploads = await storage.abortUploads(layout/* layout */.Zp.sets(database), before);
+        if (objects + uploads > 0)
+            log.info(`swept ${objects} objects and ${uploads} uploads that belong to no set`);
+        return hiddenFindings(database, heads.filter(({ isHidden }) => isHidden).map(({ id }) => id));
+    }
+    catch (error) {
+        const remedy = error instanceof errors/* LifeboatError */.H3 ? ` Else: ${error.remedy}` : '';
+        return [
+            {
+                severity: 'note',
+                message: `Left-overs of unfinished dumps were not swept: ${(0,errors/* messageOf */.bD)(error)}`,
+                remedy: `Nothing, if these credentials shall not delete; a lifecycle rule for incomplete uploads does the rest.${remedy}`,
+            },
+        ];
+    }
+}
+/** The sets that have a head, or had one that still has a version. */
+async function listHeads(storage, database) {
+    const heads = new Map();
+    for await (const version of storage.versions(layout/* layout */.Zp.heads(database))) {
+        const set = (0,layout/* parseHeadKey */.DZ)(version.key, database);
+        if (set)
+            heads.set(set.id, [...(heads.get(set.id) ?? []), version]);
+    }
+    return [...heads]
+        .filter(([, versions]) => versions.some(isData))
+        .map(([id, versions]) => ({ id, isHidden: !versions.some((version) => version.isLatest && isData(version)) }));
+}
+/** Asks for one head once more: a listing alone shall not decide about deletion. */
+async function hasHead(storage, key) {
+    if ((await storage.head(key)) !== undefined)
+        return true;
+    return (await versionsBelow(storage, key)).some((version) => version.key === key && isData(version));
+}
+/** Deletes the evidence of sets that are gone, but for what is history; how many objects. */
+async function sweepEvidence(sweep, present) {
+    const { storage, database, log, isLeftOver } = sweep;
+    const names = await (0,evidence/* listEvidence */.YD)(storage, database);
+    const isHistory = historyOf(names);
+    const ids = names.filter(({ id, key }) => !present.has(id) && !isHistory(key)).map(({ id }) => id);
+    let objects = 0;
+    for (const id of new Set(ids)) {
+        if (await isLeftOver(id))
+            objects += await sweepVersions(storage, layout/* layout */.Zp.evidence(database, id), log, isHistory);
+    }
+    return objects;
+}
+/** Deletes every version below the prefix; how many. All of a dump are locked alike: one tells of the others. */
+async function sweepVersions(storage, prefix, log, isKept = () => false) {
+    const versions = (await versionsBelow(storage, prefix)).filter(({ key }) => !isKept(key));
+    if (await longestLock(storage, versions.filter(isData).slice(0, 1))) {
+        log.debug(`sweep: ${prefix} is locked`);
+        return 0;
+    }
+    const { objects, problem } = await deleteVersions(storage, versions);
+    if (problem?.outcome === 'failed')
+        throw new Error(problem.reason);
+    return objects;
+}
+function hiddenFindings(database, ids) {
+    if (ids.length === 0)
+        return [];
+    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
+    return [
+        {
+            severity: 'note',
+            message: `The heads of ${ids.slice(0, 3).join(', ')}${more} are hidden behind delete markers: no reader sees these backups, and nothing deletes them`,
+            remedy: `If that was not meant, delete the markers in \`${layout/* layout */.Zp.heads(database)}\`, and find out who set them; else delete all versions of these sets by hand.`,
+        },
+    ];
+}
+
+// EXTERNAL MODULE: ./src/base/findings.ts
+var base_findings = __nccwpck_require__(5475);
+// EXTERNAL MODULE: ./src/base/ports.ts
+var ports = __nccwpck_require__(8937);
+// EXTERNAL MODULE: ./src/checks/modes.ts + 39 modules
+var modes = __nccwpck_require__(2552);
 // EXTERNAL MODULE: ./src/backup-set/find.ts + 1 modules
 var find = __nccwpck_require__(9156);
 // EXTERNAL MODULE: ./src/base/concurrently.ts
 var concurrently = __nccwpck_require__(1651);
-// EXTERNAL MODULE: ./src/base/errors.ts
-var errors = __nccwpck_require__(4758);
-// EXTERNAL MODULE: ./src/base/units.ts
-var units = __nccwpck_require__(9182);
-// EXTERNAL MODULE: ./src/backup-set/delete-set.ts
-var delete_set = __nccwpck_require__(7345);
-// EXTERNAL MODULE: ./src/backup-set/layout.ts
-var layout = __nccwpck_require__(1197);
 // EXTERNAL MODULE: ./src/backup-set/damage.ts
 var damage = __nccwpck_require__(4262);
 // EXTERNAL MODULE: ./src/backup-set/open-set.ts + 5 modules
@@ -40272,16 +40595,19 @@ const FUTURE_SECONDS = 300;
  *
  * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
  *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
+ * - Where a run has `examined` one set, that one stays, and so does what is newer, which counts for nothing: nobody knows
+ *   yet whether it is good, and what is known to be good must not go for it.
  * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
  *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
  * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
  *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
  *   that a newer proven set takes over from an older one.
  */
-function planRetention(sets, policy, { now, written }) {
+function planRetention(sets, policy, { now, written, examined }) {
     const sorted = [...sets].sort(layout/* newestFirst */.ll);
     const latest = now.getTime() + FUTURE_SECONDS * 1_000;
-    const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest);
+    const isNewer = (set) => examined !== undefined && (0,layout/* newestFirst */.ll)(set, examined) < 0;
+    const present = sorted.filter((set) => set.takenAt.getTime() <= latest && !isNewer(set));
     const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
     const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
     const keptDays = new Set(present
@@ -40291,6 +40617,8 @@ function planRetention(sets, policy, { now, written }) {
         const kept = [
             ...(reasons.get(set.id) ?? []),
             ...(set.id === written ? ['written by this run'] : []),
+            ...(set.id === examined?.id ? ['examined by this run'] : []),
+            ...(isNewer(set) ? ['newer than what this run has examined'] : []),
             ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
         ];
         if (kept.length > 0)
@@ -40365,8 +40693,6 @@ function weekOf(date) {
     return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`;
 }
 
-// EXTERNAL MODULE: ./src/backup-set/retention-findings.ts
-var retention_findings = __nccwpck_require__(5740);
 ;// CONCATENATED MODULE: ./src/backup-set/retire.ts
 
 
@@ -40387,11 +40713,15 @@ async function retireSets(options) {
     const read = await tried(() => readAll(options));
     options.signal.throwIfAborted();
     if (read instanceof errors/* LifeboatError */.H3)
-        return { sets: [], freedBytes: 0, findings: [(0,retention_findings/* couldNotRead */.vK)(read)] };
+        return { sets: [], freedBytes: 0, failures: [couldNotRead(read)], findings: [] };
     const { considered, foreign, isHistory } = read;
-    const { written } = options;
+    const { written, examined } = options;
     const now = options.clock.now();
-    const decisions = planRetention(considered, options.policy, { now, ...(written !== undefined && { written }) });
+    const decisions = planRetention(considered, options.policy, {
+        now,
+        ...(written !== undefined && { written }),
+        ...(examined && { examined }),
+    });
     const doomed = decisions.filter(({ fate }) => fate === 'delete');
     announce(options, decisions.length, doomed);
     const deletions = await deleteAll(options, doomed, isHistory);
@@ -40400,11 +40730,8 @@ async function retireSets(options) {
     return {
         sets: [...retired, ...strangers].sort(layout/* newestFirst */.ll),
         freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
-        findings: [
-            ...(0,retention_findings/* deletionFindings */.nZ)(retired, [...deletions.values()]),
-            ...(0,retention_findings/* foreignFindings */.vD)(foreign),
-            ...(0,retention_findings/* proofFindings */.zC)(considered, now),
-        ],
+        failures: deletionFailures([...deletions.values()]),
+        findings: [...retainedFindings(retired), ...foreignFindings(foreign), ...proofFindings(considered, now)],
     };
 }
 async function readAll({ storage, database, readSets, verifyKeys, signal }) {
@@ -40423,7 +40750,7 @@ async function deleteAll({ storage, database, isPlan, log, meter, signal }, doom
     meter.expect(doomed.reduce((sum, { set }) => sum + set.bytes, 0), 'about');
     await (0,concurrently/* mapConcurrently */.X)(doomed.toReversed(), CONCURRENT_SETS, async ({ set: { id }, reasons }) => {
         signal.throwIfAborted();
-        const work = () => (0,delete_set/* deleteSet */.cc)(storage, database, id, { isPlan, isHistory, signal });
+        const work = () => deleteSet(storage, database, id, { isPlan, isHistory, signal });
         const deletion = hasFailed ? NOT_TRIED : await tryDeletion(work, signal);
         if (deletion.outcome !== 'retained' && deletion.reason !== undefined)
             hasFailed = true;
@@ -40470,24 +40797,23 @@ function leftAlone({ set: { id, takenAt }, state, reason }) {
     return { id, takenAt, state, bytes: 0, outcome: 'left alone', reasons: [reason] };
 }
 
-// EXTERNAL MODULE: ./src/base/ports.ts
-var ports = __nccwpck_require__(8937);
 ;// CONCATENATED MODULE: ./src/actions/retain.ts
 
 
 
 
-/** Retention, as the report then tells. It finds things, and ends no run: only the signal's reason is thrown. */
-async function retain(runner, storage, report, { mode, policy, verifyKeys, written }, meter) {
+/** Retention, as the report then tells; what kept it from doing what it should. It ends no run: only the signal's reason is thrown. */
+async function retain(runner, storage, report, { mode, policy, verifyKeys, written, examined }, meter) {
     const { database } = report;
     const { log, signal } = runner;
-    const { sets, freedBytes, findings } = await retireSets({
+    const { sets, freedBytes, failures, findings } = await retireSets({
         storage,
         database,
         isPlan: mode === 'plan',
         policy,
         readSets: () => readSets(storage, database, verifyKeys),
         ...(written !== undefined && { written }),
+        ...(examined && { examined }),
         verifyKeys,
         clock: ports/* systemClock */.m,
         log,
@@ -40496,6 +40822,7 @@ async function retain(runner, storage, report, { mode, policy, verifyKeys, writt
     });
     report.retention = { mode, policy, sets: sets.map(rowOf), freedBytes };
     report.findings.push(...findings);
+    return failures;
 }
 async function readSets(storage, database, verifyKeys) {
     const { sets, evidence } = await (0,find/* readCatalog */.uM)(storage, database, verifyKeys);
@@ -40503,11 +40830,65 @@ async function readSets(storage, database, verifyKeys) {
     return {
         sets,
         statesOf: async (id) => ({ state: await evidence.stateOf(id), stateIfHealthy: await healthy.stateOf(id) }),
-        isHistory: (0,evidence_history/* historyOf */.o)(evidence.names),
+        isHistory: historyOf(evidence.names),
     };
 }
 function rowOf({ takenAt, ...set }) {
     return { ...set, takenAt: takenAt.toISOString() };
+}
+
+;// CONCATENATED MODULE: ./src/actions/retain-after-verify.ts
+
+
+
+
+
+
+const VOUCHING = new Set(modes/* CHECKS */.u.filter(({ vouches }) => vouches).map(({ id }) => id));
+/** So far may clocks differ. */
+const retain_after_verify_FUTURE_SECONDS = 300;
+/**
+ * Older backups go once the one that was examined is known to be good, as far as this run could tell; and what belongs to
+ * none goes. Whoever asks for that here relies on it: that it could not be done is a check that fails.
+ */
+async function retainAfterVerify(runner, storage, report, { inputs, examined }) {
+    const { retention: mode, policy, verifyKeys, stallTimeout } = inputs;
+    if (mode === 'off')
+        return;
+    const began = ports/* systemClock */.m.now().getTime();
+    const reasons = against(report);
+    const withheld = reasons.length > 0 ? [withheldFinding(reasons)] : [];
+    const failures = [];
+    const { log } = runner;
+    await log.group('Retention', async () => {
+        if (mode === 'plan' || withheld.length === 0) {
+            if (mode !== 'plan')
+                report.findings.push(...(await sweepLeftOvers(storage, report.database, ports/* systemClock */.m, log)));
+            const retaining = { mode, policy, verifyKeys, examined };
+            const work = (meter) => retain(runner, storage, report, retaining, meter);
+            failures.push(...(await runner.progress('Retention', work, stallTimeout)));
+        }
+    });
+    const findings = [...failures.map((finding) => ({ ...finding, severity: 'failure' })), ...withheld];
+    const seconds = (ports/* systemClock */.m.now().getTime() - began) / 1_000;
+    report.checks.push({ ...resultOf(findings, withheld.length > 0, report.retention), findings, seconds });
+    report.verdict = (0,base_findings/* verdictOf */.V)(report.checks);
+}
+/** What speaks against the set; what could not be carried out does, too. */
+function against({ checks, backupAgeSeconds = 0 }) {
+    const isGood = ({ status, blocked }) => status === 'passed' || (status === 'not run' && !blocked);
+    const bad = checks.filter((check) => VOUCHING.has(check.id) && !isGood(check)).map(({ title }) => title);
+    return backupAgeSeconds < -retain_after_verify_FUTURE_SECONDS ? [...bad, 'its time lies in the future'] : bad;
+}
+function resultOf(findings, isWithheld, retention) {
+    const check = { id: 'retention', title: 'Older backups go when their time is over' };
+    const failed = (0,base_findings/* statusOf */.c)(findings) === 'failed';
+    if (isWithheld && !failed) {
+        return { ...check, status: 'not run', summary: 'the newest backup is not known to be good' };
+    }
+    const gone = (retention?.sets ?? []).filter(({ outcome }) => /^(would be )?deleted$/.test(outcome)).length;
+    const would = retention?.mode === 'plan' ? 'would be deleted' : 'deleted';
+    return { ...check, status: failed ? 'failed' : 'passed', summary: `${gone} ${would}` };
 }
 
 
@@ -40808,13 +41189,14 @@ function lossSentence({ database, lossBudget, }) {
         return undefined;
     const { proven } = lossBudget;
     if (proven === undefined)
-        return unproven((0,reports_escape/* code */.aY)(database), lossBudget);
+        return unproven(database, lossBudget);
     const loss = `at most ${(0,units/* formatDuration */.a3)(proven.lossSeconds)} (newest proven set, taken ${formatMinute(proven.takenAt)}; ${against(proven.lossSeconds, lossBudget.rpoTarget)})`;
     return {
         message: (0,reports_escape/* words */.aL) `If the database died now you would lose ${loss} and, ${recovery(lossBudget)}.${growth(lossBudget)}`,
     };
 }
-function unproven(database, { backups, everProven }) {
+function unproven(name, { backups, everProven }) {
+    const database = name === 'unknown' ? (0,reports_escape/* words */.aL) `any database` : (0,reports_escape/* words */.aL) `${(0,reports_escape/* code */.aY)(name)}`;
     if (backups === 0) {
         return {
             message: (0,reports_escape/* words */.aL) `If the database died now everything in it would be lost: there is no backup of ${database}.`,
@@ -43248,7 +43630,7 @@ function readVerifyInputs(source, env) {
     });
 }
 /** Older backups go when the newest one has been looked at, and as a whole. */
-function assertRetains(inputs, { retention, mode, backup, tables }) {
+function assertRetains(inputs, { retention, mode, backup, tables, slice }) {
     if (retention === 'off')
         return;
     const off = 'nothing, or `off`';
@@ -43258,6 +43640,8 @@ function assertRetains(inputs, { retention, mode, backup, tables }) {
         inputs.reject('retention', 'has no meaning for any other `backup` than latest', off);
     if (tables.length > 0)
         inputs.reject('retention', 'and `tables` exclude each other', 'only one of the two');
+    if (slice)
+        inputs.reject('retention', 'and `slice` exclude each other', 'only one of the two');
 }
 function readNarrowing(inputs, mode) {
     const text = inputs.optional('slice', SLICE);
@@ -43323,27 +43707,23 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_fs_promises__WEBPACK_IMPORTED_MODULE_0__);
 /* harmony import */ var _backup_set_damage_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4262);
 /* harmony import */ var _backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9156);
-/* harmony import */ var _backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(5740);
-/* harmony import */ var _backup_set_sweep_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(2231);
-/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_21__ = __nccwpck_require__(5475);
-/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8937);
-/* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4669);
-/* harmony import */ var _checks_facts_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(4736);
-/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(2552);
-/* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(5404);
-/* harmony import */ var _postgres_live_database_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5371);
-/* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(924);
-/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(5964);
-/* harmony import */ var _describe_set_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(291);
-/* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8127);
-/* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3094);
-/* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(4272);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(8823);
-/* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(3711);
-/* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(8187);
-/* harmony import */ var _watch_workflows_js__WEBPACK_IMPORTED_MODULE_20__ = __nccwpck_require__(356);
-
-
+/* harmony import */ var _base_findings_js__WEBPACK_IMPORTED_MODULE_19__ = __nccwpck_require__(5475);
+/* harmony import */ var _base_ports_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(8937);
+/* harmony import */ var _checks_check_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(4669);
+/* harmony import */ var _checks_facts_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(4736);
+/* harmony import */ var _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(2552);
+/* harmony import */ var _github_run_main_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(5404);
+/* harmony import */ var _postgres_live_database_js__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(5371);
+/* harmony import */ var _streams_age_js__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(924);
+/* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(5964);
+/* harmony import */ var _describe_set_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(291);
+/* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8127);
+/* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3094);
+/* harmony import */ var _retain_after_verify_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8145);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(8823);
+/* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3711);
+/* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(8187);
+/* harmony import */ var _watch_workflows_js__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(356);
 
 
 
@@ -43365,21 +43745,21 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 
 
 async function verify(runner, report) {
-    const inputs = await (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .readVerifyInputs */ .Ht)(runner, process.env);
+    const inputs = await (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__/* .readVerifyInputs */ .Ht)(runner, process.env);
     report.mode = inputs.mode;
     if (inputs.slice)
         report.slice = inputs.slice;
     if (inputs.tables.length > 0)
         report.tables = inputs.tables.map(({ text }) => text);
-    const identities = inputs.identity === undefined ? [] : await (0,_streams_age_js__WEBPACK_IMPORTED_MODULE_11__/* .parseIdentities */ .go)(inputs.identity);
-    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_17__/* .openStorageOf */ .fU)(runner, inputs, report);
+    const identities = inputs.identity === undefined ? [] : await (0,_streams_age_js__WEBPACK_IMPORTED_MODULE_9__/* .parseIdentities */ .go)(inputs.identity);
+    const storage = await (0,_session_js__WEBPACK_IMPORTED_MODULE_15__/* .openStorageOf */ .fU)(runner, inputs, report);
     let catalog;
     try {
-        catalog = await (0,_find_backup_js__WEBPACK_IMPORTED_MODULE_14__/* .openCatalog */ .O)(storage, inputs, report);
+        catalog = await (0,_find_backup_js__WEBPACK_IMPORTED_MODULE_12__/* .openCatalog */ .O)(storage, inputs, report);
         await examine(runner, report, { inputs, identities, storage, catalog });
     }
     finally {
-        await (0,_standing_js__WEBPACK_IMPORTED_MODULE_18__/* .tellStanding */ .a)(runner, report, inputs, async () => catalog);
+        await (0,_standing_js__WEBPACK_IMPORTED_MODULE_16__/* .tellStanding */ .a)(runner, report, inputs, async () => catalog);
         storage.close();
     }
 }
@@ -43388,17 +43768,20 @@ async function examine(runner, report, subject) {
     const context = await contextOf(runner, report, subject);
     const { head } = context;
     await refuseUnknownTables(context);
-    const checks = (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .checksOf */ .t)(inputs.mode, _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u);
-    report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .runChecks */ .J)(checks, context));
-    report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_21__/* .verdictOf */ .V)(report.checks);
-    report.set = await (0,_describe_set_js__WEBPACK_IMPORTED_MODULE_13__/* .describeSet */ .i)(head, context.openSet);
+    // Older backups are deleted for this one's sake: then what the quick look finds against it counts, too.
+    const checks = (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_4__/* .checksOf */ .t)(inputs.mode, _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__/* .CHECKS */ .u, { vouching: inputs.retention !== 'off' });
+    report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => (0,_checks_check_js__WEBPACK_IMPORTED_MODULE_4__/* .runChecks */ .J)(checks, context));
+    report.verdict = (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_19__/* .verdictOf */ .V)(report.checks);
+    report.set = await (0,_describe_set_js__WEBPACK_IMPORTED_MODULE_11__/* .describeSet */ .i)(head, context.openSet);
     const set = await context.openSet().catch(() => undefined);
     const isClosed = identities.length === 0 && set?.encrypted !== false;
     await limit(report, context, isClosed && set !== undefined);
-    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .readsParts */ .SU)(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
+    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__/* .readsParts */ .SU)(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
         await record(runner, report, context, { inputs, isClosed });
     }
-    await retainAfterVerify(runner, report, subject);
+    const examined = catalog.sets.find(({ id }) => id === head.id);
+    if (examined)
+        await (0,_retain_after_verify_js__WEBPACK_IMPORTED_MODULE_14__/* .retainAfterVerify */ .x)(runner, subject.storage, report, { inputs, examined });
     report.state = await catalog.evidence.stateOf(head.id);
 }
 async function contextOf(runner, report, subject) {
@@ -43406,27 +43789,27 @@ async function contextOf(runner, report, subject) {
     const { mode, backup, tables, slice, verifyKeys } = inputs;
     const head = await (0,_backup_set_find_js__WEBPACK_IMPORTED_MODULE_2__/* .chooseSet */ .SE)(storage, catalog, backup);
     report.backupId = head.id;
-    report.backupAgeSeconds = (_base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m.now().getTime() - new Date(head.takenAt).getTime()) / 1_000;
+    report.backupAgeSeconds = (_base_ports_js__WEBPACK_IMPORTED_MODULE_3__/* .systemClock */ .m.now().getTime() - new Date(head.takenAt).getTime()) / 1_000;
     const { signal, log } = runner;
     const about = { storage, catalog, head, ...(slice && { slice }) };
-    const facts = (0,_checks_facts_js__WEBPACK_IMPORTED_MODULE_7__/* .factsAbout */ .T)({
+    const facts = (0,_checks_facts_js__WEBPACK_IMPORTED_MODULE_5__/* .factsAbout */ .T)({
         ...about,
         identities,
         verifyKeys,
         tables,
         progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
-        ...((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAtServer */ .Zg)(mode) && { live: () => lookAtServer(runner, report, inputs) }),
-        ...(inputs.watchWorkflows.length > 0 && { workflows: () => (0,_watch_workflows_js__WEBPACK_IMPORTED_MODULE_20__/* .watchWorkflows */ .i)(runner, inputs) }),
+        ...((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__/* .looksAtServer */ .Zg)(mode) && { live: () => lookAtServer(runner, report, inputs) }),
+        ...(inputs.watchWorkflows.length > 0 && { workflows: () => (0,_watch_workflows_js__WEBPACK_IMPORTED_MODULE_18__/* .watchWorkflows */ .i)(runner, inputs) }),
         signal,
     });
-    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAround */ .SJ)(mode))
+    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__/* .looksAround */ .SJ)(mode))
         begin(facts);
     return {
         ...about,
         newest: backup.kind === 'latest',
-        looksAtServer: (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .looksAtServer */ .Zg)(mode),
+        looksAtServer: (0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__/* .looksAtServer */ .Zg)(mode),
         ...limitsOf(inputs),
-        clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m,
+        clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_3__/* .systemClock */ .m,
         log,
         signal,
         ...facts,
@@ -43444,12 +43827,12 @@ function begin({ openSet, stored, previous, posture, workflows }) {
         fact().catch(() => undefined);
 }
 async function lookAtServer(runner, report, inputs) {
-    const { settings } = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .readSettings */ .sb)(runner, inputs);
-    const database = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_12__/* .connect */ .Ng)(runner, settings);
+    const { settings } = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__/* .readSettings */ .sb)(runner, inputs);
+    const database = await (0,_connection_inputs_js__WEBPACK_IMPORTED_MODULE_10__/* .connect */ .Ng)(runner, settings);
     try {
         report.server = { version: database.serverVersionText, host: database.label.replace(/^.*@/, '') };
         const { tables, walLagWarn: walLagSeconds } = inputs;
-        return await (0,_postgres_live_database_js__WEBPACK_IMPORTED_MODULE_10__/* .lookAtDatabase */ .Q)({ database, tables, walLagSeconds, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m, signal: runner.signal });
+        return await (0,_postgres_live_database_js__WEBPACK_IMPORTED_MODULE_8__/* .lookAtDatabase */ .Q)({ database, tables, walLagSeconds, clock: _base_ports_js__WEBPACK_IMPORTED_MODULE_3__/* .systemClock */ .m, signal: runner.signal });
     }
     finally {
         await database.close();
@@ -43470,31 +43853,11 @@ async function isDisowned(opened) {
     const code = await opened().then(() => undefined, (error) => error.code);
     return code === 'bad-signature' || code === 'unsigned-set';
 }
-/** Older backups go once the newest one is known to be good, as far as this run could tell; and what belongs to none goes. */
-async function retainAfterVerify(runner, report, { inputs, storage }) {
-    const { retention: mode, policy, verifyKeys, stallTimeout } = inputs;
-    if (mode === 'off')
-        return;
-    const against = report.checks.filter(({ id, status }) => VOUCHING.has(id) && BAD.has(status));
-    if (against.length > 0) {
-        report.findings.push((0,_backup_set_retention_findings_js__WEBPACK_IMPORTED_MODULE_3__/* .withheldFinding */ .TY)(against.map(({ title }) => title)));
-        return;
-    }
-    const { log } = runner;
-    await log.group('Retention', async () => {
-        if (mode !== 'plan')
-            report.findings.push(...(await (0,_backup_set_sweep_js__WEBPACK_IMPORTED_MODULE_4__/* .sweepLeftOvers */ .R)(storage, report.database, _base_ports_js__WEBPACK_IMPORTED_MODULE_5__/* .systemClock */ .m, log)));
-        const retaining = { mode, policy, verifyKeys };
-        await runner.progress('Retention', (meter) => (0,_retain_js__WEBPACK_IMPORTED_MODULE_16__/* .retain */ .a)(runner, storage, report, retaining, meter), stallTimeout);
-    });
-}
-const VOUCHING = new Set(_checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u.filter(({ vouches }) => vouches).map(({ id }) => id));
-const BAD = new Set(['failed', 'unverified']);
 /** What this run did not look at, for the headline. */
 async function limit(report, context, isClosed) {
     const { mode, slice, tables } = report;
     const sentences = [];
-    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_19__/* .readsParts */ .SU)(mode)) {
+    if ((0,_verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__/* .readsParts */ .SU)(mode)) {
         const reading = await context.reading().catch(() => undefined);
         report.bytesRead = reading?.bytesRead ?? 0;
         const unread = 'The backup is encrypted and no identity was given: its contents were not read.';
@@ -43514,16 +43877,19 @@ async function limit(report, context, isClosed) {
 /** Keeps what reading the stored bytes brought to light, beside the set. Without an identity it says nothing of what is inside. */
 async function record(runner, report, { storage, catalog, head, slice }, { inputs, isClosed }) {
     // Ages, sizes and the server say nothing of the set's bytes.
-    const own = new Set((0,_checks_check_js__WEBPACK_IMPORTED_MODULE_6__/* .checksOf */ .t)('integrity', _checks_modes_js__WEBPACK_IMPORTED_MODULE_8__/* .CHECKS */ .u).map(({ id }) => id));
-    const checks = report.checks.filter(({ id }) => own.has(id));
+    const own = new Set((0,_checks_check_js__WEBPACK_IMPORTED_MODULE_4__/* .checksOf */ .t)('integrity', _checks_modes_js__WEBPACK_IMPORTED_MODULE_6__/* .CHECKS */ .u).map(({ id }) => id));
+    const checks = report.checks
+        .filter(({ id }) => own.has(id))
+        // What an earlier check met, one that is not among these perhaps, kept from being looked at: nothing is known of it.
+        .map((check) => (check.blocked ? { ...check, status: 'unverified' } : check));
     const seconds = checks.reduce((sum, check) => sum + check.seconds, 0);
     // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
     const test = isClosed ? 'stored-bytes' : 'integrity';
-    const found = { test, verdict: (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_21__/* .verdictOf */ .V)(checks), seconds, checks, ...(slice && { slice }) };
-    await (0,_keep_evidence_js__WEBPACK_IMPORTED_MODULE_15__/* .keepEvidence */ .N)(runner, report, { storage, catalog, head, inputs }, found);
+    const found = { test, verdict: (0,_base_findings_js__WEBPACK_IMPORTED_MODULE_19__/* .verdictOf */ .V)(checks), seconds, checks, ...(slice && { slice }) };
+    await (0,_keep_evidence_js__WEBPACK_IMPORTED_MODULE_13__/* .keepEvidence */ .N)(runner, report, { storage, catalog, head, inputs }, found);
 }
-await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_9__/* .runMain */ .V)('action-verify', {
-    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_17__/* .reporting */ .vR)(runner, { ...(0,_session_js__WEBPACK_IMPORTED_MODULE_17__/* .startReport */ .Fg)(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 }, (report) => verify(runner, report), 
+await (0,_github_run_main_js__WEBPACK_IMPORTED_MODULE_7__/* .runMain */ .V)('action-verify', {
+    main: (runner) => (0,_session_js__WEBPACK_IMPORTED_MODULE_15__/* .reporting */ .vR)(runner, { ...(0,_session_js__WEBPACK_IMPORTED_MODULE_15__/* .startReport */ .Fg)(runner), kind: 'verify', mode: 'smoke', bytesRead: 0 }, (report) => verify(runner, report), 
     // There is no backup, or it is damaged: that is a result. Anything else kept us from looking.
     (error) => ((0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_1__/* .isDamage */ .e)(error) || error.code === 'no-set' ? 'failed' : 'unverified')),
     post: (runner) => (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_0__.rm)(runner.temp, { recursive: true, force: true }),
@@ -43593,103 +43959,6 @@ const DAMAGE = new Set([
 /** Whether an error tells of a damaged set; any other kept the check from being carried out. */
 function isDamage(error) {
     return error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 && DAMAGE.has(error.code);
-}
-
-
-/***/ }),
-
-/***/ 7345:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   $C: () => (/* binding */ deleteVersions),
-/* harmony export */   $V: () => (/* binding */ isData),
-/* harmony export */   UK: () => (/* binding */ longestLock),
-/* harmony export */   cc: () => (/* binding */ deleteSet),
-/* harmony export */   jR: () => (/* binding */ versionsBelow)
-/* harmony export */ });
-/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
-/* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1197);
-
-
-/** So many at once; between two batches a cancellation is heard. */
-const BATCH = 1_000;
-/**
- * Deletes a set for good, every version of it: its head, from which moment on it does not exist, then the rest, last its
- * evidence but for what is history. What a lock keeps is left wholly alone: its head is not even hidden. What is interrupted
- * after the head is finished by the sweep of a later dump. Errors: those of the storage's listing; the signal's reason.
- */
-async function deleteSet(storage, database, id, { isPlan, isHistory, signal }) {
-    const headKey = _layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.head(database, id);
-    const heads = (await versionsBelow(storage, headKey, signal)).filter(({ key }) => key === headKey);
-    // The head was written last, so a rule for the whole bucket has locked nothing for longer.
-    const headLock = await longestLock(storage, heads, signal);
-    if (headLock)
-        return { outcome: 'retained', bytes: 0, reason: describeLock(headLock) };
-    const parts = await versionsBelow(storage, _layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.set(database, id), signal);
-    const lock = await longestLock(storage, parts, signal);
-    if (lock)
-        return { outcome: 'retained', bytes: 0, reason: describeLock(lock) };
-    const about = await versionsBelow(storage, _layout_js__WEBPACK_IMPORTED_MODULE_1__/* .layout */ .Zp.evidence(database, id), signal);
-    const evidence = about.filter(({ key }) => !isHistory(key));
-    if (isPlan) {
-        return { outcome: 'deleted', bytes: [...heads, ...parts, ...evidence].reduce((sum, { bytes }) => sum + bytes, 0) };
-    }
-    // Without its markers a head that somebody had hidden would be there again.
-    const steps = [heads.filter(isData), heads.filter((version) => !isData(version)), parts];
-    let bytes = 0;
-    for (const [step, versions] of steps.entries()) {
-        const { problem, ...done } = await deleteVersions(storage, versions, signal);
-        bytes += done.bytes;
-        if (problem === undefined)
-            continue;
-        // Credentials that may not see a lock meet it here, with the head still in its place.
-        return { ...problem, outcome: step === 0 ? problem.outcome : 'deleted', bytes };
-    }
-    const { problem, bytes: last } = await deleteVersions(storage, evidence, signal);
-    // Evidence may be locked for longer than what it speaks of, and means nothing without it.
-    const left = problem?.outcome === 'failed' ? problem : undefined;
-    return { ...left, outcome: 'deleted', bytes: bytes + last };
-}
-/** All versions and markers of the objects whose key begins with `prefix`. */
-async function versionsBelow(storage, prefix, signal) {
-    return await Array.fromAsync(storage.versions(prefix, signal === undefined ? {} : { signal }));
-}
-/** Whether a version has content, in contrast to a delete marker. */
-function isData({ isDeleteMarker }) {
-    return !isDeleteMarker;
-}
-/** The lock on any of these versions that holds longest; a legal hold has no end. */
-async function longestLock(storage, versions, signal) {
-    const locks = await storage.locks(versions.filter(isData), signal === undefined ? {} : { signal });
-    return [...locks].sort((a, b) => endOf(b) - endOf(a))[0];
-}
-function endOf({ until }) {
-    return until?.getTime() ?? Number.POSITIVE_INFINITY;
-}
-/** Deletes these versions, as far as it can; `problem` is the first that one of them met, a failure before a lock. */
-async function deleteVersions(storage, versions, signal) {
-    const sum = { objects: 0, bytes: 0 };
-    let problem;
-    for (let from = 0; from < versions.length; from += BATCH) {
-        signal?.throwIfAborted();
-        const batch = versions.slice(from, from + BATCH);
-        const deletions = await storage.delete(batch.map(({ key, versionId }) => ({ key, ...(versionId !== undefined && { versionId }) })));
-        for (const [index, { key, outcome, reason }] of deletions.entries()) {
-            if (outcome === 'deleted') {
-                sum.objects += 1;
-                sum.bytes += batch[index]?.bytes ?? 0;
-            }
-            else if (!problem || (problem.outcome === 'retained' && outcome === 'failed')) {
-                problem = { outcome, reason: `${key}: ${reason ?? outcome}` };
-            }
-        }
-    }
-    return problem === undefined ? sum : { ...sum, problem };
-}
-/** `locked until 2026-12-22 02:17 UTC`. */
-function describeLock({ until }) {
-    return until ? `locked until ${(0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatInstant */ .r4)(until)}` : 'under a legal hold';
 }
 
 
@@ -43898,28 +44167,6 @@ function damagedDocument(what, why) {
 /** The document as it is stored: stable, readable, one trailing newline. */
 function serializeDocument(document) {
     return Buffer.from(`${JSON.stringify(document, null, document.kind === 'pg-lifeboat contents' ? 0 : 2)}\n`);
-}
-
-
-/***/ }),
-
-/***/ 67:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   o: () => (/* binding */ historyOf)
-/* harmony export */ });
-/** So many restore tests are looked back on. */
-const REHEARSALS = 30;
-/**
- * Whether a key is that of a piece of evidence (or of its signature) that outlives its set: of the restore tests that
- * passed last, whatever became of what they restored. When one last did, and how long it took over time, is to be known
- * for longer than sets are kept. `evidence` is all of a database, oldest first.
- */
-function historyOf(evidence) {
-    const rehearsals = evidence.filter(({ test, verdict }) => test === 'restore-test' && verdict === 'passed');
-    const keys = new Set(rehearsals.slice(-REHEARSALS).map(({ key }) => key));
-    return (key) => keys.has(key.replace(/\.sig$/, ''));
 }
 
 
@@ -45111,117 +45358,6 @@ async function readContents(set, identities, signal) {
 
 /***/ }),
 
-/***/ 5740:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   TY: () => (/* binding */ withheldFinding),
-/* harmony export */   nZ: () => (/* binding */ deletionFindings),
-/* harmony export */   vD: () => (/* binding */ foreignFindings),
-/* harmony export */   vK: () => (/* binding */ couldNotRead),
-/* harmony export */   zC: () => (/* binding */ proofFindings)
-/* harmony export */ });
-/* unused harmony export lockFindings */
-/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
-/* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1197);
-
-
-/** When a restore test is overdue: as long as `max-restore-test-age` of action-verify waits by default. */
-const PROOF_DUE_SECONDS = 35 * 86_400;
-/** Credentials that can only write are a good idea: they cannot look, and need not. */
-function couldNotRead({ message, remedy }) {
-    return {
-        severity: 'note',
-        message: `Retention could not look at the backups, so none was deleted: ${message}`,
-        remedy: `Set \`retention: off\` if these credentials shall not delete. Else: ${remedy}`,
-    };
-}
-/** Where the newest set is not known to be good, the older ones are what there is. */
-function withheldFinding(titles) {
-    return {
-        severity: 'note',
-        message: `Retention deleted nothing, since the newest backup is not known to be good: ${titles.join(', ')}`,
-        remedy: 'See to that; the next run whose checks of the backup pass deletes what may go.',
-    };
-}
-/** What should have gone and is still there. */
-function deletionFindings(sets, deletions) {
-    const findings = [];
-    const failed = deletions.filter(({ outcome }) => outcome === 'failed');
-    const [first] = failed;
-    if (first !== undefined) {
-        const remedy = first.remedy ?? 'Allow what the message names on the storage.';
-        findings.push({
-            severity: 'warning',
-            message: `${backups(failed.length)} that should go could not be deleted: ${first.reason}`,
-            remedy: `${remedy} If these credentials shall not delete, set \`retention: off\`: storage then grows.`,
-        });
-    }
-    const [partly, ...others] = deletions.filter(({ outcome, reason }) => outcome === 'deleted' && reason !== undefined);
-    if (partly !== undefined) {
-        findings.push({
-            severity: 'warning',
-            message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
-            remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
-        });
-    }
-    const retained = sets.filter(({ outcome }) => outcome === 'retained');
-    const last = retained.map(({ reasons }) => reasons[0] ?? '').sort();
-    if (retained.length > 0) {
-        findings.push({
-            severity: 'note',
-            message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
-            remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
-        });
-    }
-    return findings;
-}
-/** What is neither counted nor deleted. */
-function foreignFindings(foreign) {
-    if (foreign.length === 0)
-        return [];
-    const reasons = [...Map.groupBy(foreign, ({ reason }) => reason)].map(([reason, { length }]) => `${length} ${reason}`);
-    return [
-        {
-            severity: 'note',
-            message: `Retention left ${backups(foreign.length)} alone, neither counted nor deleted: ${reasons.join(', ')}`,
-            remedy: 'Delete by hand what is no longer needed: below heads/ first, then below sets/ and evidence/.',
-        },
-    ];
-}
-/** The newest proven set is kept, however old; somebody has to hear that it grows old. */
-function proofFindings(sets, now) {
-    const whole = sets.filter(({ content, takenAt }) => content === 'whole' && takenAt <= now).sort(_layout_js__WEBPACK_IMPORTED_MODULE_1__/* .newestFirst */ .ll);
-    const proven = whole.find(({ state }) => state === 'proven');
-    const since = proven ?? whole.at(-1);
-    const seconds = since === undefined ? 0 : (now.getTime() - since.takenAt.getTime()) / 1_000;
-    if (seconds <= PROOF_DUE_SECONDS)
-        return [];
-    const age = (0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatDuration */ .a3)(seconds);
-    const message = proven
-        ? `The newest proven backup, ${proven.id}, is ${age} old; retention keeps it, and nothing newer is proven`
-        : `No whole backup is proven by a restore test, and the oldest is ${age} old`;
-    return [{ severity: 'warning', message, remedy: 'Run action-restore-test now, and see why it does not pass.' }];
-}
-/** Where locks outlast what the policy keeps, with a whole dump a day. */
-function lockFindings({ keepLast, keepDaily, keepWeekly, keepMonthly }, lockDays) {
-    const days = Math.max(keepLast, keepDaily, keepWeekly * 7, keepMonthly * 31);
-    if (lockDays === undefined || lockDays <= days)
-        return [];
-    const finding = {
-        severity: 'note',
-        message: `Backups are locked for ${lockDays} days, longer than retention keeps them (about ${days} days, with one a day)`,
-        remedy: 'Nothing, if that is meant: they stay until they are unlocked. Else lower `lock-days`.',
-    };
-    return [finding];
-}
-function backups(count) {
-    return count === 1 ? '1 backup' : `${count} backups`;
-}
-
-
-/***/ }),
-
 /***/ 425:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -45349,126 +45485,6 @@ function wholeOf(items) {
         return undefined;
     const { slice: _, ...whole } = oldest;
     return whole;
-}
-
-
-/***/ }),
-
-/***/ 2231:
-/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
-
-/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   R: () => (/* binding */ sweepLeftOvers)
-/* harmony export */ });
-/* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4758);
-/* harmony import */ var _delete_set_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7345);
-/* harmony import */ var _evidence_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(202);
-/* harmony import */ var _evidence_history_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(67);
-/* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1197);
-
-
-
-
-
-const LEFT_OVER_AFTER_SECONDS = 7 * 86_400;
-/**
- * Removes for good what is older than 7 days and belongs to no set: parts of dumps that never got their head, what an
- * interrupted deletion left of a set, evidence of sets that are gone (but for history), open multipart uploads. It runs
- * after the new set exists; that it may not delete (keys that can only write are a good idea) is a note.
- *
- * A set whose head lies hidden behind a delete marker is no left-over: somebody has hidden it, perhaps by mistake or in
- * an attack, and its versions are what it can be brought back from.
- */
-async function sweepLeftOvers(storage, database, clock, log) {
-    const before = new Date(clock.now().getTime() - LEFT_OVER_AFTER_SECONDS * 1_000);
-    try {
-        // The folders first: what is published in between is then among the heads.
-        const sets = await storage.folders(_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.sets(database));
-        const heads = await listHeads(storage, database);
-        const isLeftOver = async (id) => {
-            const set = (0,_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .parseSetId */ .h_)(id);
-            if (set === undefined || set.takenAt >= before || heads.some((head) => head.id === id))
-                return false;
-            return !(await hasHead(storage, _layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.head(database, id)));
-        };
-        let objects = 0;
-        for (const id of sets) {
-            if (await isLeftOver(id))
-                objects += await sweepVersions(storage, _layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.set(database, id), log);
-        }
-        // The evidence of a set goes after the set itself, by a later sweep if this one did not get that far.
-        const present = new Set([...sets, ...heads.map(({ id }) => id)]);
-        objects += await sweepEvidence({ storage, database, log, isLeftOver }, present);
-        const uploads = await storage.abortUploads(_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.sets(database), before);
-        if (objects + uploads > 0)
-            log.info(`swept ${objects} objects and ${uploads} uploads that belong to no set`);
-        return hiddenFindings(database, heads.filter(({ isHidden }) => isHidden).map(({ id }) => id));
-    }
-    catch (error) {
-        const remedy = error instanceof _base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .LifeboatError */ .H3 ? ` Else: ${error.remedy}` : '';
-        return [
-            {
-                severity: 'note',
-                message: `Left-overs of unfinished dumps were not swept: ${(0,_base_errors_js__WEBPACK_IMPORTED_MODULE_0__/* .messageOf */ .bD)(error)}`,
-                remedy: `Nothing, if these credentials shall not delete; a lifecycle rule for incomplete uploads does the rest.${remedy}`,
-            },
-        ];
-    }
-}
-/** The sets that have a head, or had one that still has a version. */
-async function listHeads(storage, database) {
-    const heads = new Map();
-    for await (const version of storage.versions(_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.heads(database))) {
-        const set = (0,_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .parseHeadKey */ .DZ)(version.key, database);
-        if (set)
-            heads.set(set.id, [...(heads.get(set.id) ?? []), version]);
-    }
-    return [...heads]
-        .filter(([, versions]) => versions.some(_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V))
-        .map(([id, versions]) => ({ id, isHidden: !versions.some((version) => version.isLatest && (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V)(version)) }));
-}
-/** Asks for one head once more: a listing alone shall not decide about deletion. */
-async function hasHead(storage, key) {
-    if ((await storage.head(key)) !== undefined)
-        return true;
-    return (await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .versionsBelow */ .jR)(storage, key)).some((version) => version.key === key && (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V)(version));
-}
-/** Deletes the evidence of sets that are gone, but for what is history; how many objects. */
-async function sweepEvidence(sweep, present) {
-    const { storage, database, log, isLeftOver } = sweep;
-    const names = await (0,_evidence_js__WEBPACK_IMPORTED_MODULE_2__/* .listEvidence */ .YD)(storage, database);
-    const isHistory = (0,_evidence_history_js__WEBPACK_IMPORTED_MODULE_4__/* .historyOf */ .o)(names);
-    const ids = names.filter(({ id, key }) => !present.has(id) && !isHistory(key)).map(({ id }) => id);
-    let objects = 0;
-    for (const id of new Set(ids)) {
-        if (await isLeftOver(id))
-            objects += await sweepVersions(storage, _layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.evidence(database, id), log, isHistory);
-    }
-    return objects;
-}
-/** Deletes every version below the prefix; how many. All of a dump are locked alike: one tells of the others. */
-async function sweepVersions(storage, prefix, log, isKept = () => false) {
-    const versions = (await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .versionsBelow */ .jR)(storage, prefix)).filter(({ key }) => !isKept(key));
-    if (await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .longestLock */ .UK)(storage, versions.filter(_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .isData */ .$V).slice(0, 1))) {
-        log.debug(`sweep: ${prefix} is locked`);
-        return 0;
-    }
-    const { objects, problem } = await (0,_delete_set_js__WEBPACK_IMPORTED_MODULE_1__/* .deleteVersions */ .$C)(storage, versions);
-    if (problem?.outcome === 'failed')
-        throw new Error(problem.reason);
-    return objects;
-}
-function hiddenFindings(database, ids) {
-    if (ids.length === 0)
-        return [];
-    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : '';
-    return [
-        {
-            severity: 'note',
-            message: `The heads of ${ids.slice(0, 3).join(', ')}${more} are hidden behind delete markers: no reader sees these backups, and nothing deletes them`,
-            remedy: `If that was not meant, delete the markers in \`${_layout_js__WEBPACK_IMPORTED_MODULE_3__/* .layout */ .Zp.heads(database)}\`, and find out who set them; else delete all versions of these sets by hand.`,
-        },
-    ];
 }
 
 
@@ -45878,8 +45894,9 @@ function formatCount(count) {
 
 
 
-function checksOf(mode, checks) {
-    return checks.filter(({ modes }) => mode === 'full' || modes.includes(mode));
+/** The checks of a mode; `vouching` adds those of the quick look that speak for the set itself. */
+function checksOf(mode, checks, { vouching = false } = {}) {
+    return checks.filter(({ modes, vouches }) => mode === 'full' || modes.includes(mode) || (vouching && vouches === true && modes.includes('smoke')));
 }
 /**
  * Carries out checks, one after the other. A check that cannot be carried out is `unverified`; one that meets what another
@@ -45908,8 +45925,10 @@ async function carryOut(check, context, met) {
             throw error;
         const obstacle = obstacleOf(error);
         const first = met.get(obstacle);
-        if (first)
-            return { status: 'not run', summary: `needs what stopped the check “${first.title}”`, findings: [] };
+        if (first) {
+            const summary = `needs what stopped the check “${first.title}”`;
+            return demanded(check, { status: 'not run', summary, findings: [], blocked: true }, context.required);
+        }
         met.set(obstacle, check);
         const finding = { severity: 'failure', message: error.message, remedy: error.remedy };
         const summary = (0,_backup_set_damage_js__WEBPACK_IMPORTED_MODULE_0__/* .isDamage */ .e)(error) ? 'the set is damaged' : 'could not be carried out';
@@ -46488,7 +46507,7 @@ const freeSpaceCheck = postureCheck({
             summary,
             weakness: {
                 message: `The file system has ${(0,units/* formatBytes */.z3)(freeBytes)} left, less than this backup takes`,
-                remedy: 'Free space, or keep fewer backups (`keep-daily` and others of action-dump).',
+                remedy: 'Free space, or keep fewer backups (`keep-daily` and others).',
             },
             severity: 'warning',
         };
@@ -46526,7 +46545,7 @@ function expiring(rule, { maxRestoreTestAge }) {
         summary: `“${rule.id}” deletes them ${when(rule)}`,
         weakness: {
             message: `The lifecycle rule “${rule.id}” deletes backups ${when(rule)}${sooner}`,
-            remedy: 'Leave the deletion of backups to the retention of action-dump: let lifecycle rules expire only noncurrent versions and incomplete uploads.',
+            remedy: 'Leave the deletion of backups to `retention`: let lifecycle rules expire only noncurrent versions and incomplete uploads.',
         },
     };
 }

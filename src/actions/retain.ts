@@ -1,8 +1,10 @@
 import type { KeyObject } from 'node:crypto'
 import { historyOf } from '../backup-set/evidence-history.ts'
 import { readCatalog } from '../backup-set/find.ts'
+import type { SetId } from '../backup-set/layout.ts'
 import type { RetentionPolicy } from '../backup-set/retention.ts'
 import { type KnownSets, type RetiredSet, retireSets } from '../backup-set/retire.ts'
+import type { Finding } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
 import type { Meter } from '../base/progress.ts'
 import type { Runner } from '../github/runner.ts'
@@ -16,25 +18,28 @@ export interface Retaining {
   verifyKeys: readonly KeyObject[]
   /** The set that this very run wrote, if it wrote one. */
   written?: string
+  /** The set that this very run has looked at, if it looked at one. */
+  examined?: Pick<SetId, 'id' | 'takenAt'>
 }
 
-/** Retention, as the report then tells. It finds things, and ends no run: only the signal's reason is thrown. */
+/** Retention, as the report then tells; what kept it from doing what it should. It ends no run: only the signal's reason is thrown. */
 export async function retain(
   runner: Runner,
   storage: Storage,
   report: DumpReport | VerifyReport,
-  { mode, policy, verifyKeys, written }: Retaining,
+  { mode, policy, verifyKeys, written, examined }: Retaining,
   meter: Meter,
-): Promise<void> {
+): Promise<Finding[]> {
   const { database } = report
   const { log, signal } = runner
-  const { sets, freedBytes, findings } = await retireSets({
+  const { sets, freedBytes, failures, findings } = await retireSets({
     storage,
     database,
     isPlan: mode === 'plan',
     policy,
     readSets: () => readSets(storage, database, verifyKeys),
     ...(written !== undefined && { written }),
+    ...(examined && { examined }),
     verifyKeys,
     clock: systemClock,
     log,
@@ -43,6 +48,7 @@ export async function retain(
   })
   report.retention = { mode, policy, sets: sets.map(rowOf), freedBytes }
   report.findings.push(...findings)
+  return failures
 }
 
 async function readSets(storage: Storage, database: string, verifyKeys: readonly KeyObject[]): Promise<KnownSets> {

@@ -107,12 +107,13 @@ export function readVerifyInputs(source: InputSource, env?: NodeJS.ProcessEnv): 
 }
 
 /** Older backups go when the newest one has been looked at, and as a whole. */
-function assertRetains(inputs: InputReader, { retention, mode, backup, tables }: VerifyInputs): void {
+function assertRetains(inputs: InputReader, { retention, mode, backup, tables, slice }: VerifyInputs): void {
   if (retention === 'off') return
   const off = 'nothing, or `off`'
   if (mode === 'database') inputs.reject('retention', 'has no meaning in the mode database', off)
   if (backup.kind !== 'latest') inputs.reject('retention', 'has no meaning for any other `backup` than latest', off)
   if (tables.length > 0) inputs.reject('retention', 'and `tables` exclude each other', 'only one of the two')
+  if (slice) inputs.reject('retention', 'and `slice` exclude each other', 'only one of the two')
 }
 
 function readNarrowing(inputs: InputReader, mode: Mode): Pick<VerifyInputs, 'slice' | 'tables'> {

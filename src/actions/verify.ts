@@ -1,9 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { isDamage } from '../backup-set/damage.ts'
 import { type Catalog, chooseSet } from '../backup-set/find.ts'
-import { withheldFinding } from '../backup-set/retention-findings.ts'
-import { sweepLeftOvers } from '../backup-set/sweep.ts'
-import { type CheckStatus, verdictOf } from '../base/findings.ts'
+import { type CheckResult, verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
 import { checksOf, runChecks } from '../checks/check.ts'
 import type { CheckContext, Facts, Limits } from '../checks/context.ts'
@@ -19,7 +17,7 @@ import { connect, readSettings } from './connection-inputs.ts'
 import { describeSet } from './describe-set.ts'
 import { openCatalog } from './find-backup.ts'
 import { keepEvidence } from './keep-evidence.ts'
-import { retain } from './retain.ts'
+import { retainAfterVerify } from './retain-after-verify.ts'
 import { openStorageOf, reporting, startReport } from './session.ts'
 import { tellStanding } from './standing.ts'
 import { looksAround, looksAtServer, readsParts, readVerifyInputs, type VerifyInputs } from './verify-inputs.ts'
@@ -55,7 +53,8 @@ async function examine(runner: Runner, report: VerifyReport, subject: Subject): 
   const context = await contextOf(runner, report, subject)
   const { head } = context
   await refuseUnknownTables(context)
-  const checks = checksOf(inputs.mode, CHECKS)
+  // Older backups are deleted for this one's sake: then what the quick look finds against it counts, too.
+  const checks = checksOf(inputs.mode, CHECKS, { vouching: inputs.retention !== 'off' })
   report.checks = await runner.log.group(`Verify ${head.id} (${inputs.mode})`, () => runChecks(checks, context))
   report.verdict = verdictOf(report.checks)
   report.set = await describeSet(head, context.openSet)
@@ -65,7 +64,8 @@ async function examine(runner: Runner, report: VerifyReport, subject: Subject): 
   if (readsParts(inputs.mode) && inputs.tables.length === 0 && !(await isDisowned(context.openSet))) {
     await record(runner, report, context, { inputs, isClosed })
   }
-  await retainAfterVerify(runner, report, subject)
+  const examined = catalog.sets.find(({ id }) => id === head.id)
+  if (examined) await retainAfterVerify(runner, subject.storage, report, { inputs, examined })
   report.state = await catalog.evidence.stateOf(head.id)
 }
 
@@ -143,26 +143,6 @@ async function isDisowned(opened: Facts['openSet']): Promise<boolean> {
   return code === 'bad-signature' || code === 'unsigned-set'
 }
 
-/** Older backups go once the newest one is known to be good, as far as this run could tell; and what belongs to none goes. */
-async function retainAfterVerify(runner: Runner, report: VerifyReport, { inputs, storage }: Subject): Promise<void> {
-  const { retention: mode, policy, verifyKeys, stallTimeout } = inputs
-  if (mode === 'off') return
-  const against = report.checks.filter(({ id, status }) => VOUCHING.has(id) && BAD.has(status))
-  if (against.length > 0) {
-    report.findings.push(withheldFinding(against.map(({ title }) => title)))
-    return
-  }
-  const { log } = runner
-  await log.group('Retention', async () => {
-    if (mode !== 'plan') report.findings.push(...(await sweepLeftOvers(storage, report.database, systemClock, log)))
-    const retaining = { mode, policy, verifyKeys }
-    await runner.progress('Retention', (meter) => retain(runner, storage, report, retaining, meter), stallTimeout)
-  })
-}
-
-const VOUCHING = new Set(CHECKS.filter(({ vouches }) => vouches).map(({ id }) => id))
-const BAD = new Set<CheckStatus>(['failed', 'unverified'])
-
 /** What this run did not look at, for the headline. */
 async function limit(report: VerifyReport, context: CheckContext, isClosed: boolean): Promise<void> {
   const { mode, slice, tables } = report
@@ -189,7 +169,10 @@ async function record(
 ): Promise<void> {
   // Ages, sizes and the server say nothing of the set's bytes.
   const own = new Set(checksOf('integrity', CHECKS).map(({ id }) => id))
-  const checks = report.checks.filter(({ id }) => own.has(id))
+  const checks = report.checks
+    .filter(({ id }) => own.has(id))
+    // What an earlier check met, one that is not among these perhaps, kept from being looked at: nothing is known of it.
+    .map((check): CheckResult => (check.blocked ? { ...check, status: 'unverified' } : check))
   const seconds = checks.reduce((sum, check) => sum + check.seconds, 0)
   // Evidence of one kind is overruled by later evidence of that kind: what this run could not pass it must not fail.
   const test = isClosed ? 'stored-bytes' : 'integrity'

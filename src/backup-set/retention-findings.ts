@@ -27,11 +27,8 @@ export function withheldFinding(titles: readonly string[]): Finding {
   }
 }
 
-/** What should have gone and is still there. */
-export function deletionFindings(
-  sets: readonly { outcome: string; reasons: readonly string[] }[],
-  deletions: readonly SetDeletion[],
-): Finding[] {
+/** What should have gone and is still there, wholly or in part. */
+export function deletionFailures(deletions: readonly SetDeletion[]): Finding[] {
   const findings: Finding[] = []
   const failed = deletions.filter(({ outcome }) => outcome === 'failed')
   const [first] = failed
@@ -48,19 +45,24 @@ export function deletionFindings(
     findings.push({
       severity: 'warning',
       message: `${backups(1 + others.length)} went, but not wholly: ${partly.reason}`,
-      remedy: 'Allow what the message names on the storage: later dumps sweep what is left.',
-    })
-  }
-  const retained = sets.filter(({ outcome }) => outcome === 'retained')
-  const last = retained.map(({ reasons }) => reasons[0] ?? '').sort()
-  if (retained.length > 0) {
-    findings.push({
-      severity: 'note',
-      message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
-      remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+      remedy: 'Allow what the message names on the storage: a later sweep takes what is left.',
     })
   }
   return findings
+}
+
+/** What is locked. */
+export function retainedFindings(sets: readonly { outcome: string; reasons: readonly string[] }[]): Finding[] {
+  const retained = sets.filter(({ outcome }) => outcome === 'retained')
+  const last = retained.map(({ reasons }) => reasons[0] ?? '').sort()
+  if (retained.length === 0) return []
+  return [
+    {
+      severity: 'note',
+      message: `${backups(retained.length)} would go, but cannot yet: ${last.at(-1)}, for the longest`,
+      remedy: 'Nothing, if `lock-days` shall outlast the keep counts: they go with the first retention after that.',
+    },
+  ]
 }
 
 /** What is neither counted nor deleted. */

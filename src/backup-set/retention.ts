@@ -43,6 +43,8 @@ const FUTURE_SECONDS = 300
  *
  * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
  *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
+ * - Where a run has `examined` one set, that one stays, and so does what is newer, which counts for nothing: nobody knows
+ *   yet whether it is good, and what is known to be good must not go for it.
  * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
  *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
  * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
@@ -52,11 +54,12 @@ const FUTURE_SECONDS = 300
 export function planRetention<S extends RetainableSet>(
   sets: readonly S[],
   policy: RetentionPolicy,
-  { now, written }: { now: Date; written?: string },
+  { now, written, examined }: { now: Date; written?: string; examined?: Pick<RetainableSet, 'id' | 'takenAt'> },
 ): Decision<S>[] {
   const sorted = [...sets].sort(newestFirst)
   const latest = now.getTime() + FUTURE_SECONDS * 1_000
-  const present = sorted.filter(({ takenAt }) => takenAt.getTime() <= latest)
+  const isNewer = (set: RetainableSet) => examined !== undefined && newestFirst(set, examined) < 0
+  const present = sorted.filter((set) => set.takenAt.getTime() <= latest && !isNewer(set))
   const reasons = keepingReasons(
     present.filter(({ state }) => state !== 'damaged'),
     policy,
@@ -74,6 +77,8 @@ export function planRetention<S extends RetainableSet>(
     const kept = [
       ...(reasons.get(set.id) ?? []),
       ...(set.id === written ? ['written by this run'] : []),
+      ...(set.id === examined?.id ? ['examined by this run'] : []),
+      ...(isNewer(set) ? ['newer than what this run has examined'] : []),
       ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
     ]
     if (kept.length > 0) return { set, fate: 'keep', reasons: kept }

@@ -12,7 +12,13 @@ import type { SetState } from './evidence.ts'
 import { newestFirst, type SetId } from './layout.ts'
 import { type ConsideredSet, type ForeignSet, readRetainable, type StatesOf } from './retainable.ts'
 import { type Decision, planRetention, type RetentionPolicy } from './retention.ts'
-import { couldNotRead, deletionFindings, foreignFindings, proofFindings } from './retention-findings.ts'
+import {
+  couldNotRead,
+  deletionFailures,
+  foreignFindings,
+  proofFindings,
+  retainedFindings,
+} from './retention-findings.ts'
 
 export interface RetireOptions {
   storage: Storage
@@ -23,6 +29,8 @@ export interface RetireOptions {
   readSets: () => Promise<KnownSets>
   /** The set that this very run wrote, if it wrote one. */
   written?: string
+  /** The set that this very run has looked at, if it looked at one: see planRetention. */
+  examined?: Pick<SetId, 'id' | 'takenAt'>
   /** Where there are any, sets that none of them has signed are left alone. */
   verifyKeys: readonly KeyObject[]
   clock: Clock
@@ -59,6 +67,8 @@ export interface Retirement {
   sets: RetiredSet[]
   /** What the deletions freed, or would free. */
   freedBytes: number
+  /** What kept retention from doing what it should. */
+  failures: Finding[]
   findings: Finding[]
 }
 
@@ -73,11 +83,15 @@ const CONCURRENT_SETS = 4
 export async function retireSets(options: RetireOptions): Promise<Retirement> {
   const read = await tried(() => readAll(options))
   options.signal.throwIfAborted()
-  if (read instanceof LifeboatError) return { sets: [], freedBytes: 0, findings: [couldNotRead(read)] }
+  if (read instanceof LifeboatError) return { sets: [], freedBytes: 0, failures: [couldNotRead(read)], findings: [] }
   const { considered, foreign, isHistory } = read
-  const { written } = options
+  const { written, examined } = options
   const now = options.clock.now()
-  const decisions = planRetention(considered, options.policy, { now, ...(written !== undefined && { written }) })
+  const decisions = planRetention(considered, options.policy, {
+    now,
+    ...(written !== undefined && { written }),
+    ...(examined && { examined }),
+  })
   const doomed = decisions.filter(({ fate }) => fate === 'delete')
   announce(options, decisions.length, doomed)
   const deletions = await deleteAll(options, doomed, isHistory)
@@ -86,11 +100,8 @@ export async function retireSets(options: RetireOptions): Promise<Retirement> {
   return {
     sets: [...retired, ...strangers].sort(newestFirst),
     freedBytes: deletions.values().reduce((sum, { bytes }) => sum + bytes, 0),
-    findings: [
-      ...deletionFindings(retired, [...deletions.values()]),
-      ...foreignFindings(foreign),
-      ...proofFindings(considered, now),
-    ],
+    failures: deletionFailures([...deletions.values()]),
+    findings: [...retainedFindings(retired), ...foreignFindings(foreign), ...proofFindings(considered, now)],
   }
 }
 

@@ -33,6 +33,8 @@ export interface CheckResult {
   /** The fact in one line, also when it passed: `37 of 37 parts present at their sizes`. */
   summary: string
   findings: Finding[]
+  /** Not carried out, since what an earlier check met stands in its way: as to what it is about, nothing is known. */
+  blocked?: true
   details?: Details
   seconds: number
 }

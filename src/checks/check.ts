@@ -12,6 +12,8 @@ export interface CheckOutcome {
   /** The fact in one line. */
   summary: string
   findings: Finding[]
+  /** What stopped an earlier check stands in the way of this one, too. */
+  blocked?: true
   details?: Details
 }
 
@@ -25,8 +27,12 @@ export interface Check {
   run(context: CheckContext): Promise<CheckOutcome>
 }
 
-export function checksOf(mode: Mode, checks: readonly Check[]): readonly Check[] {
-  return checks.filter(({ modes }) => mode === 'full' || modes.includes(mode))
+/** The checks of a mode; `vouching` adds those of the quick look that speak for the set itself. */
+export function checksOf(mode: Mode, checks: readonly Check[], { vouching = false } = {}): readonly Check[] {
+  return checks.filter(
+    ({ modes, vouches }) =>
+      mode === 'full' || modes.includes(mode) || (vouching && vouches === true && modes.includes('smoke')),
+  )
 }
 
 /**
@@ -55,7 +61,10 @@ async function carryOut(check: Check, context: CheckContext, met: Map<unknown, C
     if (!(error instanceof LifeboatError)) throw error
     const obstacle = obstacleOf(error)
     const first = met.get(obstacle)
-    if (first) return { status: 'not run', summary: `needs what stopped the check “${first.title}”`, findings: [] }
+    if (first) {
+      const summary = `needs what stopped the check “${first.title}”`
+      return demanded(check, { status: 'not run', summary, findings: [], blocked: true }, context.required)
+    }
     met.set(obstacle, check)
     const finding: Finding = { severity: 'failure', message: error.message, remedy: error.remedy }
     const summary = isDamage(error) ? 'the set is damaged' : 'could not be carried out'

@@ -14,7 +14,7 @@ export const freeSpaceCheck = postureCheck({
       summary,
       weakness: {
         message: `The file system has ${formatBytes(freeBytes)} left, less than this backup takes`,
-        remedy: 'Free space, or keep fewer backups (`keep-daily` and others of action-dump).',
+        remedy: 'Free space, or keep fewer backups (`keep-daily` and others).',
       },
       severity: 'warning',
     }

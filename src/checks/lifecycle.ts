@@ -32,7 +32,7 @@ function expiring(rule: LifecycleRule, { maxRestoreTestAge }: Pick<Limits, 'maxR
     weakness: {
       message: `The lifecycle rule “${rule.id}” deletes backups ${when(rule)}${sooner}`,
       remedy:
-        'Leave the deletion of backups to the retention of action-dump: let lifecycle rules expire only noncurrent versions and incomplete uploads.',
+        'Leave the deletion of backups to `retention`: let lifecycle rules expire only noncurrent versions and incomplete uploads.',
     },
   }
 }

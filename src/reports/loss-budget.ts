@@ -17,14 +17,15 @@ export function lossSentence({
 }: Pick<ReportBase, 'database' | 'lossBudget'>): Opening | undefined {
   if (lossBudget === undefined) return undefined
   const { proven } = lossBudget
-  if (proven === undefined) return unproven(code(database), lossBudget)
+  if (proven === undefined) return unproven(database, lossBudget)
   const loss = `at most ${formatDuration(proven.lossSeconds)} (newest proven set, taken ${formatMinute(proven.takenAt)}; ${against(proven.lossSeconds, lossBudget.rpoTarget)})`
   return {
     message: words`If the database died now you would lose ${loss} and, ${recovery(lossBudget)}.${growth(lossBudget)}`,
   }
 }
 
-function unproven(database: ReturnType<typeof code>, { backups, everProven }: LossBudget): Opening {
+function unproven(name: string, { backups, everProven }: LossBudget): Opening {
+  const database = name === 'unknown' ? words`any database` : words`${code(name)}`
   if (backups === 0) {
     return {
       message: words`If the database died now everything in it would be lost: there is no backup of ${database}.`,

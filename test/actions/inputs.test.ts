@@ -306,13 +306,17 @@ test('all problems come at once, each with what is accepted and an example', asy
 test('retention after a verification wants to have looked at the newest backup, as a whole', async () => {
   const storage = 's3://bucket'
   const kept = { retention: 'after-verify', 'keep-last': '7', 'keep-daily': '14' }
-  const values = await readVerifyInputs(source({ storage, ...kept, mode: 'integrity', slice: '3/7' }))
+  const values = await readVerifyInputs(source({ storage, ...kept, mode: 'integrity' }))
   expect(values).toMatchObject({ retention: 'after-verify', policy: { keepLast: 7, keepDaily: 14, keepPartial: 10 } })
   const wrong = { storage, retention: 'plan', mode: 'database', backup: 'proven', tables: 'orders' }
   expect(await problemsOf(() => readVerifyInputs(source(wrong)))).toMatchObject([
     { input: 'retention', problem: expect.stringContaining('mode database') },
     { input: 'retention', problem: expect.stringContaining('backup') },
     { input: 'retention', problem: expect.stringContaining('tables') },
+  ])
+  const sliced = { storage, ...kept, mode: 'integrity', slice: '3/7' }
+  expect(await problemsOf(() => readVerifyInputs(source(sliced)))).toMatchObject([
+    { input: 'retention', problem: 'and `slice` exclude each other' },
   ])
   const counts = { storage, retention: 'after-dump', 'keep-last': '0' }
   expect((await problemsOf(() => readVerifyInputs(source(counts)))).map(({ input }) => input)).toEqual([

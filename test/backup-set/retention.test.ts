@@ -100,6 +100,22 @@ test('partial sets have a count of their own and stand for nothing else', () => 
   ])
 })
 
+test('what is newer than the set that was examined stays, and counts for nothing', () => {
+  const times = ['2026-11-22T03:00:00Z', '2026-11-22T02:00:00Z', '2026-11-21T02:00:00Z', '2026-11-20T02:00:00Z']
+  const sets = times.map((time) => setAt(time))
+  const decisions = planRetention(
+    sets,
+    { ...LAST_ONLY, keepLast: 1 },
+    { now: NOW, examined: setAt('2026-11-21T02:00:00Z') },
+  )
+  expect(decisions.map(({ set, fate, reasons }) => `${set.id}: ${fate}: ${reasons.join('; ')}`)).toEqual([
+    '2026-11-22T03:00:00Z: keep: newer than what this run has examined',
+    '2026-11-22T02:00:00Z: keep: newer than what this run has examined',
+    '2026-11-21T02:00:00Z: keep: newest 1; examined by this run',
+    '2026-11-20T02:00:00Z: delete: older than keep-last 1 reach',
+  ])
+})
+
 test('a damaged set is not counted, and goes when it would have gone in good health', () => {
   const sets = [
     setAt('2026-11-22T02:00:00Z', { state: 'damaged' }),

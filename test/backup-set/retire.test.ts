@@ -30,7 +30,7 @@ test('deletes all of a set with its evidence, and nothing else; a plan tells the
     const done = await retire(storage, { clock })
     expect(plan.freedBytes).toBe(done.freedBytes)
     expect(outcomes(done)).toEqual([`${newest.id}: kept`, `${proven.id}: kept`, `${old.id}: deleted`])
-    expect(done.findings).toEqual([])
+    expect([...done.failures, ...done.findings]).toEqual([])
     const gone = before.filter((key) => key.includes(`/${old.id}/`) || key.endsWith(`/${old.id}.json`))
     expect(gone).toHaveLength(6)
     expect(await keysOf(storage)).toEqual(before.filter((key) => !gone.includes(key)))
@@ -80,7 +80,7 @@ test('two runs at once delete the same, while a third one publishes', async () =
       retire(storage, { clock }),
       writeSet(storage, hoursAgo(0)),
     ])
-    for (const { findings } of [one, other]) expect(findings).toEqual([])
+    for (const { failures, findings } of [one, other]) expect([...failures, ...findings]).toEqual([])
     const heads = await keysOf(storage, layout.heads('shop'))
     expect(heads).toHaveLength(2)
     expect(heads).toContain(layout.head('shop', published.id))
@@ -103,11 +103,11 @@ test('what cannot be deleted is left as it is, told once, and a cancellation end
         },
       })
     const readOnly = refusing('')
-    const { findings, sets, freedBytes } = await retire(readOnly, { clock })
+    const { failures, sets, freedBytes } = await retire(readOnly, { clock })
     expect(tried).toBeLessThanOrEqual(4)
     expect(freedBytes).toBe(0)
     expect(sets.map(({ outcome }) => outcome)).toEqual(['kept', ...Array(8).fill('not deleted')])
-    expect(findings).toMatchObject([
+    expect(failures).toMatchObject([
       {
         severity: 'warning',
         message: expect.stringMatching(/^8 backups that should go could not be deleted: shop\/heads\/.*AccessDenied/),
@@ -123,7 +123,7 @@ test('what cannot be deleted is left as it is, told once, and a cancellation end
     const gone = partly.sets.filter(({ outcome }) => outcome === 'deleted')
     expect(gone.length).toBeGreaterThan(0)
     expect(await keysOf(storage, layout.heads('shop'))).toHaveLength(9 - gone.length)
-    expect(partly.findings.map(({ message }) => message)).toEqual([
+    expect(partly.failures.map(({ message }) => message)).toEqual([
       expect.stringContaining('that should go could not be deleted: not tried'),
       expect.stringMatching(/^\d backups? went, but not wholly: shop\/sets\/.*AccessDenied/),
     ])

@@ -115,6 +115,9 @@ test('a storage that fails is one thing that could not be done, whatever was ask
     expect(statuses).toMatchObject({ manifest: 'unverified', parts: 'not run', source: 'not run' })
     expect(Object.values(statuses).filter((status) => status === 'unverified')).toHaveLength(1)
     expect(findings).toEqual([expect.stringMatching(/^manifest failure: Cannot read .*manifest.json/)])
+    const demanded = await check(failing, head, 'smoke', { required: new Set(['parts']) })
+    expect(demanded.statuses).toMatchObject({ manifest: 'unverified', parts: 'unverified', source: 'not run' })
+    expect(demanded.results.flatMap(({ id, blocked }) => (blocked ? [id] : []))).toContain('parts')
   })
 })
 

@@ -1,9 +1,12 @@
 import { createPrivateKey } from 'node:crypto'
 import { ListObjectVersionsCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { writeEvidence } from '../../src/backup-set/evidence.ts'
 import { newSetId } from '../../src/backup-set/layout.ts'
 import type { DumpReport, VerifyReport } from '../../src/reports/report.ts'
 import { keyPair, testRestore, writeSet } from '../backup-set/retiring.ts'
+import { evidenceOf } from '../backup-set/support.ts'
+import { type SeenRequest, startIntermediary } from '../storage/loopback.ts'
 import { availableMajors } from '../support/postgres.ts'
 import { expectExit, Lab, reportOf, type TestStorage } from './support.ts'
 
@@ -108,23 +111,38 @@ test('a dump that can only write, and retention in a job of its own: once the ne
   const before = await storage.keys()
   expect(before).toContain(abandoned)
 
-  const verify = async (options: Record<string, string>, exit: number) => {
+  const verify = async (options: Record<string, string>, exit: number, env = {}) => {
     const known = { 'accept-source': 'unknown/app', 'size-change-fail': '1000%', 'keep-last': '1', 'keep-daily': '0' }
-    const result = await lab.run('action-verify', storage, { database: 'shop', ...known, ...options })
+    const result = await lab.run('action-verify', storage, { database: 'shop', ...known, ...options }, { env })
     expectExit(result, exit)
     const report = await reportOf<VerifyReport>(result)
     return { ...result, report, fates: report.retention?.sets.map(({ id, outcome }) => `${id} ${outcome}`) }
   }
   // Another database than the older ones: the backup itself is not what it should be.
-  const refused = await verify({ retention: 'after-verify', 'accept-source': '' }, 1)
-  expect(refused.fates).toBeUndefined()
-  const told = 'Retention deleted nothing, since the newest backup is not known to be good: '
-  expect(refused.report.findings.map(({ message }) => message)).toContainEqual(expect.stringContaining(told))
+  for (const mode of ['smoke', 'integrity']) {
+    const refused = await verify({ retention: 'after-verify', 'accept-source': '', mode }, 1)
+    expect(refused.fates).toBeUndefined()
+    expect(refused.report.checks.at(-1)).toMatchObject({
+      id: 'retention',
+      status: 'not run',
+      findings: [
+        { severity: 'note', message: expect.stringMatching(/^Retention deleted nothing, .*the same database/) },
+      ],
+    })
+  }
+  const refused = await verify({ retention: 'plan', 'accept-source': '' }, 1)
+  expect(refused.fates).toContain(`${oldest.id} would be deleted`)
   const accepted = refused.report.checks.flatMap(({ findings }) => findings).map(({ remedy }) => remedy ?? '')
   const source = /`accept-source: ([^`]+)`/.exec(accepted.join('\n'))?.[1] ?? ''
   const plan = await verify({ retention: 'plan', 'accept-source': source }, 0)
   expect(plan.fates).toEqual([`${written} kept`, `${proven.id} kept`, `${oldest.id} would be deleted`])
-  expect(await storage.keys()).toEqual(before)
+  expect(await storage.keys('shop/heads/')).toHaveLength(3)
+
+  // Who asks for retention here relies on it.
+  await s3.allowGuest(storage.bucket ?? '', ['s3:PutObject', 's3:GetObject', 's3:ListBucket', 's3:ListBucketVersions'])
+  const forbidden = await verify({ retention: 'after-verify', 'accept-source': source }, 1, env)
+  expect(forbidden.report.checks.flatMap(({ id, status }) => (status === 'failed' ? [id] : []))).toEqual(['retention'])
+  expect(forbidden.summary).toContain('that should go could not be deleted')
 
   // What has nothing to do with the backup itself, storage that fills up least of all, keeps nothing from going.
   const full = await verify({ retention: 'after-verify', 'accept-source': source, 'storage-quota': '1MiB' }, 1)
@@ -133,4 +151,38 @@ test('a dump that can only write, and retention in a job of its own: once the ne
   expect(full.summary).toContain('keeps 2 backups, deleted 1')
   expect(await storage.keys('shop/heads/')).toEqual([proven.id, written].map((id) => `shop/heads/${id}.json`))
   expect(await storage.keys()).not.toContain(abandoned)
+}, 120_000)
+
+test('a storage that gives nothing away proves nothing, so nothing is recorded as passed, and nothing goes', async () => {
+  const storage = await lab.storage('s3')
+  const { privateKey, publicKey } = await lab.signingKeys()
+  const signedBy = createPrivateKey(privateKey)
+  const older = await writeSet(storage.storage, daysAgo(3), { signedBy })
+  await writeEvidence(storage.storage, evidenceOf(older, 'restore-test', 'passed', daysAgo(2)), signedBy)
+  const keys = { 'signing-key': privateKey }
+  const { written } = await dump(storage, { ...keys, retention: 'off' })
+  // The first that meets it is the age of the restore test, which says nothing of the backup itself.
+  const isHeldBack = ({ method, path }: SeenRequest) => method === 'GET' && /restore-test|database\/\w+\.\w/.test(path)
+  const body = '<Error><Code>AccessDenied</Code></Error>'
+  const fault = (request: SeenRequest) => (isHeldBack(request) ? { answer: 403, body } : undefined)
+  const { endpoint, stop } = await startIntermediary((await lab.s3()).endpoint, fault)
+  try {
+    const behind = { ...storage, inputs: { ...storage.inputs, 's3-endpoint': endpoint } }
+    const options = { database: 'shop', mode: 'full', 'database-url': url, 'verify-key': publicKey, ...keys }
+    const policy = { retention: 'after-verify', 'keep-last': '1', 'keep-daily': '0', 'size-change-fail': '1000%' }
+    const result = await lab.run('action-verify', behind, { ...options, ...policy, 'accept-source': 'unknown/app' })
+    expectExit(result, 1)
+    const { checks, state } = await reportOf<VerifyReport>(result)
+    const statuses = Object.fromEntries(checks.map(({ id, status }) => [id, status]))
+    expect(statuses).toMatchObject({
+      'restore-test-age': 'unverified',
+      'stored-bytes': 'not run',
+      retention: 'not run',
+    })
+    expect(state).toBe('written')
+  } finally {
+    await stop()
+  }
+  expect((await storage.keys(`shop/evidence/${written}/`)).filter((key) => key.includes('passed'))).toEqual([])
+  expect(await storage.keys('shop/heads/')).toHaveLength(2)
 }, 120_000)

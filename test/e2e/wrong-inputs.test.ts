@@ -260,6 +260,7 @@ describe('a set that is not there, or that cannot be opened', () => {
       lab.run(action, sets.plain, { backup: '20200101T000000Z-manual-abcdef' }),
     ])
     expectRefusal(none, 'failed', /There is no backup set in file:.*\n?.*storage/)
+    expect(none.summary).toContain('everything in it would be lost: there is no backup of any database')
     expectRefusal(unknown, 'failed', /20200101T000000Z-manual-abcdef.*\n?.*newest one is .*backup/)
   })
 
