@@ -6,6 +6,7 @@ import { lockFindings } from '../backup-set/retention-findings.ts'
 import { publicKeyOf } from '../backup-set/signature.ts'
 import { InputError } from '../base/errors.ts'
 import { systemClock } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 import { VERSION } from '../base/version.ts'
 import { type DumpResult, dumpDatabase, setContent } from '../dump/dump.ts'
 import { PreflightError } from '../dump/preflight.ts'
@@ -99,7 +100,8 @@ async function retainAfterDump(
   if (mode === 'off') return
   const written = report.backupId === undefined ? {} : { written: report.backupId }
   const retaining = { mode, policy, verifyKeys: verifyKeysOf(inputs), ...written }
-  await stage('retention', 'Retention', (meter) => retain(runner, storage, report, retaining, meter))
+  const work = (meter: Meter) => retain(runner, storage, report, retaining, meter)
+  await stage('retention', 'Retention', work, 'storage')
   // Once locks keep something, that is told with the facts.
   const isRetaining = report.retention?.sets.some(({ outcome }) => outcome === 'retained')
   if (!isRetaining) report.findings.push(...lockFindings(policy, lockDays))

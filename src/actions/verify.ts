@@ -5,6 +5,7 @@ import { withheldFinding } from '../backup-set/retention-findings.ts'
 import { sweepLeftOvers } from '../backup-set/sweep.ts'
 import { type CheckStatus, verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 import { checksOf, runChecks } from '../checks/check.ts'
 import type { CheckContext, Facts, Limits } from '../checks/context.ts'
 import { factsAbout } from '../checks/facts.ts'
@@ -82,7 +83,7 @@ async function contextOf(runner: Runner, report: VerifyReport, subject: Subject)
     identities,
     verifyKeys,
     tables,
-    progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
+    progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout, 'storage'),
     ...(looksAtServer(mode) && { live: () => lookAtServer(runner, report, inputs) }),
     ...(inputs.watchWorkflows.length > 0 && { workflows: () => watchWorkflows(runner, inputs) }),
     signal,
@@ -156,7 +157,8 @@ async function retainAfterVerify(runner: Runner, report: VerifyReport, { inputs,
   await log.group('Retention', async () => {
     if (mode !== 'plan') report.findings.push(...(await sweepLeftOvers(storage, report.database, systemClock, log)))
     const retaining = { mode, policy, verifyKeys }
-    await runner.progress('Retention', (meter) => retain(runner, storage, report, retaining, meter), stallTimeout)
+    const work = (meter: Meter) => retain(runner, storage, report, retaining, meter)
+    await runner.progress('Retention', work, stallTimeout, 'storage')
   })
 }
 
