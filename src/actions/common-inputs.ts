@@ -3,7 +3,7 @@ import type { SetChoice } from '../backup-set/find.ts'
 import { parseSetId } from '../backup-set/layout.ts'
 import { parseSigningKey, parseVerifyKeys } from '../backup-set/signature.ts'
 import { parseStorageUrl } from '../storage/location.ts'
-import { assertS3Settings } from '../storage/s3-settings.ts'
+import { assertS3Settings, endpointOf } from '../storage/s3-settings.ts'
 import { parseIdentities } from '../streams/age.ts'
 import { type InputReader, type InputSource, linesOf, type Shape } from './inputs.ts'
 
@@ -48,6 +48,16 @@ const DATABASE_NAME: Shape = {
 export function databaseInput(source: Pick<InputSource, 'input'>): string | undefined {
   const name = source.input('database')
   return DATABASE_NAME.matches(name) ? name : undefined
+}
+
+/** The S3 service that is not AWS's, as anybody may see it: neither credentials nor a query; undefined also where it is wrong. */
+export function endpointShown(source: Pick<InputSource, 'input'>, env: NodeJS.ProcessEnv): string | undefined {
+  try {
+    const { origin, pathname } = new URL(endpointOf(env, source.input('s3-endpoint')) ?? '')
+    return `${origin}${pathname}`.replace(/\/+$/, '')
+  } catch {
+    return undefined
+  }
 }
 
 /** Reads `storage`, `database` and `s3-endpoint`; with `env` also what S3 needs besides. */

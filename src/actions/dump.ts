@@ -101,7 +101,7 @@ async function retainAfterDump(
   const written = report.backupId === undefined ? {} : { written: report.backupId }
   const retaining = { mode, policy, verifyKeys: verifyKeysOf(inputs), ...written }
   const work = (meter: Meter) => retain(runner, storage, report, retaining, meter)
-  report.findings.push(...(await stage('retention', 'Retention', work)))
+  report.findings.push(...(await stage('retention', 'Retention', work, 'storage')))
   // Once locks keep something, that is told with the facts.
   const isRetaining = report.retention?.sets.some(({ outcome }) => outcome === 'retained')
   if (!isRetaining) report.findings.push(...lockFindings(policy, lockDays))

@@ -3,6 +3,7 @@ import { withheldFinding } from '../backup-set/retention-findings.ts'
 import { sweepLeftOvers } from '../backup-set/sweep.ts'
 import { type CheckResult, type Finding, statusOf, verdictOf } from '../base/findings.ts'
 import { systemClock } from '../base/ports.ts'
+import type { Meter } from '../base/progress.ts'
 import { CHECKS } from '../checks/modes.ts'
 import type { Runner } from '../github/runner.ts'
 import type { RetentionReport, VerifyReport } from '../reports/report.ts'
@@ -35,8 +36,8 @@ export async function retainAfterVerify(
     if (mode === 'plan' || withheld.length === 0) {
       if (mode !== 'plan') report.findings.push(...(await sweepLeftOvers(storage, report.database, systemClock, log)))
       const retaining = { mode, policy, verifyKeys, examined }
-      const work = (meter: Parameters<typeof retain>[4]) => retain(runner, storage, report, retaining, meter)
-      failures.push(...(await runner.progress('Retention', work, stallTimeout)))
+      const work = (meter: Meter) => retain(runner, storage, report, retaining, meter)
+      failures.push(...(await runner.progress('Retention', work, stallTimeout, 'storage')))
     }
   })
   const findings = [...failures.map((finding) => ({ ...finding, severity: 'failure' as const })), ...withheld]

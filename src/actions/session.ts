@@ -3,7 +3,7 @@ import type { Finding, Verdict } from '../base/findings.ts'
 import { type Clock, systemClock } from '../base/ports.ts'
 import type { Meter } from '../base/progress.ts'
 import { formatDuration } from '../base/units.ts'
-import type { Runner } from '../github/runner.ts'
+import type { Runner, WaitsFor } from '../github/runner.ts'
 import { renderLogLines, renderSummary } from '../reports/render.ts'
 import type { Report, ReportBase, StageTime } from '../reports/report.ts'
 import { openStorage } from '../storage/open.ts'
@@ -14,7 +14,12 @@ import { reportingInputsOf } from './reporting-inputs.ts'
 import { tellOthers } from './tell.ts'
 
 /** Runs one stage in a group of the log, shows how far it is, and notes how long it took. */
-export type RunStage = <T>(id: string, title: string, work: (meter: Meter) => Promise<T>) => Promise<T>
+export type RunStage = <T>(
+  id: string,
+  title: string,
+  work: (meter: Meter) => Promise<T>,
+  waitsFor?: WaitsFor,
+) => Promise<T>
 
 /** What every report begins with; a run that ends early leaves the rest as it is here. */
 export function startReport(runner: Runner): ReportBase {
@@ -38,11 +43,11 @@ const STOP_MILLISECONDS = 20_000
 /** Times stages into `stages`, in the order in which they ended. */
 export function stageRunner(runner: Runner, stages: StageTime[], clock: Clock): RunStage {
   const { stallTimeout } = reportingInputsOf(runner)
-  return async (id, title, work) => {
+  return async (id, title, work, waitsFor) => {
     runner.signal.throwIfAborted()
     const began = clock.now().getTime()
     return runner.log.group(title, async () => {
-      const value = await runner.progress(title, work, stallTimeout)
+      const value = await runner.progress(title, work, stallTimeout, waitsFor)
       const seconds = (clock.now().getTime() - began) / 1_000
       stages.push({ id, title, seconds })
       runner.log.info(`${title}: ${formatDuration(seconds)}`)

@@ -10,6 +10,7 @@ import type { AlertSubject } from '../reports/alert-page.ts'
 import type { Report } from '../reports/report.ts'
 import { type Silence, silenced } from '../reports/silence.ts'
 import { type AlertDone, AlertIssue, type AlertOptions } from './alert-issue.ts'
+import { endpointShown } from './common-inputs.ts'
 import { gitHubAccess } from './github-access.ts'
 import { ALERT_LABEL, type ReportingInputs } from './reporting-inputs.ts'
 
@@ -78,8 +79,29 @@ async function openTracker(runner: Runner, inputs: ReportingInputs): Promise<Iss
   return openGitHubIssues(access)
 }
 
-function runFacts({ redact }: Runner, { runUrl, storage }: Report): RunFacts {
-  return { at: systemClock.now(), storage: redact(storage), ...(runUrl !== undefined && { url: runUrl }) }
+function runFacts(runner: Runner, report: Report): RunFacts {
+  const { redact } = runner
+  const { runUrl, storage } = report
+  const endpoint = storage.startsWith('s3:') ? endpointShown(runner, process.env) : undefined
+  const workflow = workflowOf(runner, report)
+  return {
+    at: systemClock.now(),
+    storage: redact(storage),
+    ...(endpoint !== undefined && { endpoint: redact(endpoint) }),
+    ...(workflow !== undefined && { workflow: redact(workflow) }),
+    ...(runUrl !== undefined && { url: runUrl }),
+  }
+}
+
+/** The run's own workflow, if another run of it would be a new backup, or prove one: a part of either is neither. */
+export function workflowOf(
+  { context: { workflowFile: file }, input }: Pick<Runner, 'input'> & { context: Pick<RunContext, 'workflowFile'> },
+  report: Pick<Report, 'kind'> & { partial?: string },
+): RunFacts['workflow'] {
+  const { kind } = report
+  if (file === undefined || kind === 'verify') return undefined
+  const isPart = kind === 'dump' ? report.partial !== undefined : input('tables') !== ''
+  return isPart ? undefined : { kind, file }
 }
 
 /**

@@ -82,7 +82,7 @@ async function contextOf(runner: Runner, report: VerifyReport, subject: Subject)
     identities,
     verifyKeys,
     tables,
-    progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout),
+    progress: (work) => runner.progress('Read the stored parts', work, inputs.stallTimeout, 'storage'),
     ...(looksAtServer(mode) && { live: () => lookAtServer(runner, report, inputs) }),
     ...(inputs.watchWorkflows.length > 0 && { workflows: () => watchWorkflows(runner, inputs) }),
     signal,

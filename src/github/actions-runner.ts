@@ -10,7 +10,7 @@ import { safeLines } from './log-lines.ts'
 import { isTerminal, progressBar, StatusLine } from './progress-bar.ts'
 import { createRedaction, type Redaction, SHORTEST_SECRET } from './redaction.ts'
 import { readContext } from './run-context.ts'
-import type { AnnotationLevel, Runner } from './runner.ts'
+import type { AnnotationLevel, Runner, WaitsFor } from './runner.ts'
 import { appendSummary } from './summary-file.ts'
 
 /** The runner keeps 10 annotations of a level and cuts a message at 4,096 characters (actions/runner, ExecutionContext.cs). */
@@ -72,9 +72,9 @@ export function actionsRunner(env: NodeJS.ProcessEnv = process.env): Runner {
       }
     },
     log,
-    progress: (title, work, stallSeconds = 0) => {
+    progress: (title, work, stallSeconds = 0, waitsFor = 'database') => {
       const view = status === undefined ? progressLines(log) : progressBar(status)
-      const onStall = (standing: Standing) => stall.abort(stalled(title, standing))
+      const onStall = (standing: Standing) => stall.abort(stalled(title, standing, waitsFor))
       const guard = { afterSeconds: stallSeconds, onStall }
       return withProgress({ clock: systemClock, ticker: systemTicker, view, guard }, work)
     },
@@ -184,11 +184,15 @@ function cancellation(): AbortSignal {
 }
 
 /** What a phase that came to a halt ends with. */
-function stalled(title: string, { bytes, total, idleSeconds }: Standing): LifeboatError {
+function stalled(title: string, { bytes, total, idleSeconds }: Standing, waitsFor: WaitsFor): LifeboatError {
   const of = total === undefined ? '' : ` of ${total.isEstimate ? 'about ' : ''}${formatBytes(total.bytes)}`
-  return new LifeboatError(
-    'stalled',
-    `${title}: no byte has moved for ${formatDuration(idleSeconds)}, after ${formatBytes(bytes)}${of}`,
-    'See what the database waits for (`SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity`), the status of the storage, and the network in between; then run it again. Where such a pause is usual, raise `stall-timeout`.',
-  )
+  const message = `${title}: no byte has moved for ${formatDuration(idleSeconds)}, after ${formatBytes(bytes)}${of}`
+  const again = 'then run it again. Where such a pause is usual, raise `stall-timeout`.'
+  if (waitsFor === 'storage') {
+    const remedy = `See the status of the storage, and the network on the way to it; ${again}`
+    return new LifeboatError('storage-stalled', message, remedy)
+  }
+  const query = 'SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity'
+  const remedy = `See what the database waits for (\`${query}\`), the status of the storage, and the network in between; ${again}`
+  return new LifeboatError('stalled', message, remedy)
 }

@@ -28,6 +28,9 @@ export interface RunContext {
   job: string
 }
 
+/** What a phase cannot go on without; `database`: the storage too. */
+export type WaitsFor = 'database' | 'storage'
+
 /** Everything that an action says to, or learns from, whatever runs it. */
 export interface Runner {
   /** The input's value, trimmed; '' when it is missing. */
@@ -47,16 +50,16 @@ export interface Runner {
   readonly log: Log
   /**
    * Runs one phase of work and shows how far it is: as log lines, rarer and rarer; in a terminal, as a bar. A phase whose
-   * bytes do not move for `stallSeconds` (0: however long) aborts `signal`.
+   * bytes do not move for `stallSeconds` (0: however long) aborts `signal`, for a reason that names what it `waitsFor`.
    */
-  progress<T>(title: string, work: (meter: Meter) => Promise<T>, stallSeconds?: number): Promise<T>
+  progress<T>(title: string, work: (meter: Meter) => Promise<T>, stallSeconds?: number, waitsFor?: WaitsFor): Promise<T>
   /** Keeps a value for the post step. Call it before the side effect that the post step is to undo. */
   saveState(name: string, value: string): void
   /** What main saved under that name; '' when there is nothing. */
   state(name: string): string
   /** A directory (0700) of this step alone; its post step gets the same one. Whoever fills it empties it. */
   readonly temp: string
-  /** Aborted when the work is to stop; the reason is a LifeboatError with the code `cancelled` or `stalled`. */
+  /** Aborted when the work is to stop; the reason is a LifeboatError with the code `cancelled`, `stalled` or `storage-stalled`. */
   readonly signal: AbortSignal
   /** Aborted on SIGINT and SIGTERM alone: for what is still to be told after a stall. */
   readonly cancelled: AbortSignal

@@ -33,21 +33,29 @@ export interface Ledger {
   /** The keys that the issue's readers were last told of, and when a comment last did so. */
   told: string[]
   toldAt?: string
-  /** Where the backups are, for the commands that the issue gives. */
+  /** Where the backups are, for the commands that the issue gives; and at which S3 service, if not AWS's. */
   storage?: string
+  endpoint?: string | undefined
+  /** The files of the workflows that last did such work, for the commands that start them. */
+  workflows?: Partial<Record<StartedWork, string>>
 }
+
+/** What a command may be about to start. */
+export type StartedWork = 'dump' | 'restore-test'
 
 export const EMPTY_LEDGER: Ledger = { checks: [], told: [] }
 
 /** There are some thirty checks; an issue that was filled up by hand shall not grow without end. */
 const MOST_CHECKS = 40
 const LONGEST_TEXT = 600
+const LONGEST_NAME = 300
 
 /** How an outcome's key is written, for a pattern to hold; it captures nothing. */
 export const KEY_PATTERN = '[a-z-]{1,30}/[a-z0-9-]{1,50}(?:/[a-z0-9]{1,10})?'
 
 const key = z.string().regex(new RegExp(`^${KEY_PATTERN}$`))
 const text = z.string().max(LONGEST_TEXT)
+const name = z.string().max(LONGEST_NAME)
 const time = z.iso.datetime()
 
 const ledgerSchema = z.object({
@@ -63,13 +71,15 @@ const ledgerSchema = z.object({
         since: time,
         runs: z.int().positive(),
         last: time,
-        run: z.string().max(300).optional(),
+        run: name.optional(),
       }),
     )
     .max(MOST_CHECKS),
   told: z.array(key).max(MOST_CHECKS),
   toldAt: time.optional(),
-  storage: z.string().max(300).optional(),
+  storage: name.optional(),
+  endpoint: name.optional(),
+  workflows: z.object({ dump: name.optional(), 'restore-test': name.optional() }).optional(),
 })
 
 /** When and where the run was that the outcomes are of. */
@@ -78,6 +88,10 @@ export interface RunFacts {
   url?: string
   /** `s3://bucket/prefix`; '' where the run ended before that was known. */
   storage: string
+  /** Of an S3 service that is not AWS's. */
+  endpoint?: string
+  /** The run's own workflow, where starting it anew does the whole of such work. */
+  workflow?: { kind: StartedWork; file: string }
 }
 
 /** The ledger after a run: what passed is struck out, what did not is noted; what the run did not look at stays. */
@@ -87,8 +101,20 @@ export function record(ledger: Ledger, outcomes: readonly Outcome[], run: RunFac
     if (outcome.status === 'passed') checks.delete(outcome.key)
     else checks.set(outcome.key, failing(outcome, outcome.status, checks.get(outcome.key), run))
   }
-  const storage = run.storage === '' ? {} : { storage: clip(run.storage, 300) }
-  return { ...ledger, ...storage, checks: [...checks.values()].slice(0, MOST_CHECKS) }
+  return { ...ledger, ...whereabouts(ledger, run), checks: [...checks.values()].slice(0, MOST_CHECKS) }
+}
+
+function whereabouts({ workflows }: Ledger, { storage, endpoint, workflow }: RunFacts): Partial<Ledger> {
+  return {
+    // An endpoint goes when the backups have moved to where there is none.
+    ...(storage !== '' && {
+      storage: clip(storage, LONGEST_NAME),
+      endpoint: endpoint === undefined ? undefined : clip(endpoint, LONGEST_NAME),
+    }),
+    ...(workflow !== undefined && {
+      workflows: { ...workflows, [workflow.kind]: clip(workflow.file, LONGEST_NAME) },
+    }),
+  }
 }
 
 function failing(

@@ -3,6 +3,7 @@ import type { AlertChange } from './alert.ts'
 import { type FailingCheck, type Ledger, type RunFacts, writeLedger } from './alert-ledger.ts'
 import { diagnose } from './diagnoses.ts'
 import { clip, code, markdown, prose, type Words, words } from './escape.ts'
+import { nextCommand } from './next-command.ts'
 import { count, formatMinute } from './page.ts'
 
 /** What an issue is about: a database, or a job, where a run ended before it knew which database it was about. */
@@ -88,7 +89,7 @@ function bodyWithin(subject: AlertSubject, ledger: Ledger, run: RunFacts, limits
     alertMarker(subject),
     markdown(headline(subject, checks, run)),
     ...(checks.length > 0
-      ? [table(checks), ...checks.slice(0, limits.details).map((check) => details(check, subject, ledger.storage))]
+      ? [table(checks), ...checks.slice(0, limits.details).map((check) => details(check, subject, ledger))]
       : []),
     ...(checks.length > limits.details
       ? [`… and ${checks.length - limits.details} more, in the reports of the runs`]
@@ -131,9 +132,12 @@ const SYMBOLS: Record<FailingCheck['status'], string> = { failed: '❌', unverif
 const VERDICTS: Record<FailingCheck['status'], string> = { failed: '❌ Failed', unverified: '❓ Unverified' }
 const STATUSES: Record<FailingCheck['status'], string> = { failed: 'failed', unverified: 'could not be verified' }
 
-function details(check: FailingCheck, subject: AlertSubject, storage: string | undefined): string {
-  const { key, title, status, message, remedy } = check
-  const { cause, next } = diagnose(check)
+function details(check: FailingCheck, subject: AlertSubject, { storage, endpoint, workflows }: Ledger): string {
+  const { key, title, status, message, remedy, run } = check
+  const diagnosis = diagnose(check)
+  const { cause } = diagnosis
+  const database = subject.kind === 'database' ? subject.database : undefined
+  const next = nextCommand(diagnosis, { database, storage, endpoint, workflows, run })
   const line = (label: string, text: Words) => `- **${label}:** ${markdown(text)}`
   return [
     `### ${markdown(words`${VERDICTS[status]}: ${title} (${code(key)})`)}`,
@@ -141,24 +145,8 @@ function details(check: FailingCheck, subject: AlertSubject, storage: string | u
     line('Found', prose(message)),
     ...(cause === undefined ? [] : [line('Likely cause', prose(cause))]),
     ...(remedy === undefined ? [] : [line('What to do', prose(remedy))]),
-    ...(next === undefined ? [] : [line('Next command', prose(filledIn(next, { subject, storage, run: check.run })))]),
+    ...(next === undefined ? [] : [line('Next command', prose(next))]),
   ].join('\n')
-}
-
-/** The command with what is known in the place of its words in capitals. */
-function filledIn(
-  command: string,
-  { subject, storage, run }: { subject: AlertSubject; storage: string | undefined; run: string | undefined },
-): string {
-  const [, bucket, prefix] = /^s3:\/\/([^/]+)(?:\/(.+))?$/.exec(storage ?? '') ?? []
-  const known: Record<string, string | undefined> = {
-    RUN: /\/runs\/(\d+)/.exec(run ?? '')?.[1],
-    DATABASE: subject.kind === 'database' ? subject.database : undefined,
-    BUCKET: bucket,
-    PREFIX: prefix,
-  }
-  const place = bucket !== undefined && prefix === undefined ? command.replaceAll('/PREFIX', '') : command
-  return place.replaceAll(/\b(RUN|DATABASE|BUCKET|PREFIX)\b/g, (word) => known[word] ?? word)
 }
 
 /** What a comment tells of a change. */

@@ -5,12 +5,12 @@ export const CHECK_CAUSES: Causes = [
   [
     'backup-age',
     'The dump fails, or does not run: GitHub disables schedules after 60 days without activity (or when whoever last edited the `cron` line leaves), starts them hours late, and drops some.',
-    'See whether it is active and what it did: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+    'See whether it is active and what it did: `gh workflow list --all; gh run list --workflow DUMP-WORKFLOW.yml`; then `gh workflow enable DUMP-WORKFLOW.yml` and `gh workflow run DUMP-WORKFLOW.yml`.',
   ],
   [
     'restore-test-age',
     'The restore test fails, does not run, or may not write its evidence to the storage.',
-    'See what it did: `gh run list --workflow WORKFLOW`; start it: `gh workflow run WORKFLOW`.',
+    'See what it did: `gh run list --workflow RESTORE-TEST-WORKFLOW.yml`; start it: `gh workflow run RESTORE-TEST-WORKFLOW.yml`.',
   ],
   [
     'size-change totals row-growth',
@@ -25,12 +25,13 @@ export const CHECK_CAUSES: Causes = [
   [
     'parts manifest stored-bytes contents rows sequence-values roles named-tables',
     'Something deleted, replaced or damaged what was stored: a lifecycle rule, a second job on the same prefix, a transfer or disk error.',
-    'Take a new backup now: `gh workflow run WORKFLOW`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`.',
   ],
   [
     'tools',
     'The dump was not made by action-dump, which takes the tools of the server’s own major.',
-    'Take a new backup: `gh workflow run WORKFLOW`.',
+    'Take a new backup: `gh workflow run DUMP-WORKFLOW.yml`.',
   ],
   [
     'signature',
@@ -41,11 +42,12 @@ export const CHECK_CAUSES: Causes = [
     'storage-quota free-space',
     'More is kept than there is room for; old versions and delete markers count, too.',
     'See what takes it: `aws s3api list-object-versions --bucket BUCKET --prefix PREFIX/ --query "sum(Versions[].Size)"`.',
+    'On the machine that has it, see what takes it: `df -h DIRECTORY; du -sh DIRECTORY/*`.',
   ],
   [
     'workflows',
     'GitHub disabled the workflow after 60 days without activity, or somebody did; or its run died before it could tell of it: the runner was lost, or `timeout-minutes` was over.',
-    'See both: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+    'See which are disabled, and what ran last: `gh workflow list --all; gh run list`.',
   ],
   [
     'versioning object-lock lifecycle public-access bucket-encryption',
@@ -60,7 +62,7 @@ export const CHECK_CAUSES: Causes = [
   [
     'schema-drift live-tables',
     'The database was migrated since the backup: a restore would bring back the schema of then.',
-    'Take a new backup: `gh workflow run WORKFLOW`.',
+    'Take a new backup: `gh workflow run DUMP-WORKFLOW.yml`.',
   ],
   [
     'live-sequences',
@@ -105,7 +107,7 @@ export const CHECK_CAUSES: Causes = [
   [
     'rpo',
     'No newer backup has been proven: the restore test fails, or runs less often than `rpo-target` asks for.',
-    'Prove the newest one: `gh workflow run WORKFLOW`.',
+    'Prove the newest one: `gh workflow run RESTORE-TEST-WORKFLOW.yml`.',
   ],
   [
     'upgrade',

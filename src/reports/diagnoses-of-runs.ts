@@ -96,16 +96,19 @@ export const RUN_CAUSES: Causes = [
     'storage-access-denied bad-storage-credentials no-storage-credentials',
     'The keys were rotated or a policy was changed; or the role trusts another OIDC subject (repositories made or renamed since July 2026 have ids in it).',
     'See who the job is and what it may: `aws sts get-caller-identity`, then `aws s3 ls s3://BUCKET/PREFIX/`.',
+    'On the machine that has it, see whose it is, and whether it is mounted read-only: `ls -ld DIRECTORY; findmnt -T DIRECTORY`.',
   ],
   [
     'storage-full',
     'The storage or its quota is used up: retention keeps more than it has room for.',
     'See what takes it: `aws s3 ls --recursive --summarize s3://BUCKET/PREFIX/ | tail -2`.',
+    'On the machine that has it, see what takes it: `df -h DIRECTORY; du -sh DIRECTORY/*`.',
   ],
   [
     'no-bucket wrong-region no-region bad-s3-endpoint bad-storage-* bad-proxy cannot-lock',
     'The place of the backups was renamed or moved, or the variable that names it is empty.',
     'Compare with what the service says: `aws s3api get-bucket-location --bucket BUCKET`; then `gh variable list`.',
+    'Compare with what there is: `gh variable list`; on the machine that has it, `ls -ld DIRECTORY`.',
   ],
   [
     'no-object-lock',
@@ -121,6 +124,7 @@ export const RUN_CAUSES: Causes = [
     'storage-* object-changed object-too-large object-too-long',
     'The storage was in trouble, or something between it and the runner was.',
     'See its status page, and whether it answers: `aws s3 ls s3://BUCKET/PREFIX/`; then `gh run rerun RUN`.',
+    'On the machine that has it, see whether it answers: `df -h DIRECTORY; ls -l DIRECTORY`; then `gh run rerun RUN`.',
   ],
   [
     'clock-skew',
@@ -131,11 +135,13 @@ export const RUN_CAUSES: Causes = [
     'no-set which-database',
     'No dump has published a set there yet, or the dump writes under another `database` or prefix than this job reads.',
     'See which databases and sets there are: `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`.',
+    'On the machine that has it, see which sets there are: `ls -l DIRECTORY/DATABASE/heads`.',
   ],
   [
     'partial-set',
     'Only a dump of everything can bring a database back by itself.',
     'Name a whole set, or `backup: latest`: `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`.',
+    'Name a whole set, or `backup: latest`: `ls -l DIRECTORY/DATABASE/heads`.',
   ],
   [
     'no-identity wrong-identity bad-identity bad-recipient damaged-encryption',
@@ -150,7 +156,8 @@ export const RUN_CAUSES: Causes = [
   [
     'damaged-* cut-* missing-part missing-manifest no-object',
     'A part of the backup is gone or is not what was stored: a lifecycle rule, another job on the same prefix, a failing disk.',
-    'Take a new backup now: `gh workflow run WORKFLOW`; then look at the bucket’s rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`; then look at the bucket’s rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+    'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`.',
   ],
   [
     'unknown-format unknown-archive-*',
@@ -176,6 +183,7 @@ export const RUN_CAUSES: Causes = [
     'unreadable-archive',
     'The archive’s table of contents is nothing that pg_restore can read, though its bytes are those that were stored: pg_dump wrote it so.',
     'Restore test the backup before it (`backup: ID`, from `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`), and dump anew.',
+    'Restore test the backup before it (`backup: ID`, from `ls -l DIRECTORY/DATABASE/heads`), and dump anew.',
   ],
   [
     'missing-roles',

@@ -6,10 +6,12 @@ import { RUN_CAUSES } from './diagnoses-of-runs.ts'
 export interface Diagnosis {
   cause?: string
   next?: string
+  /** Instead of `next`, where the storage is a directory and `next` asks a bucket. */
+  onDirectory?: string
 }
 
-/** `*` at the end of a name stands for whatever follows. */
-export type Causes = readonly (readonly [names: string, cause: string, next: string])[]
+/** `*` at the end of a name stands for whatever follows; words in capitals are filled in, see next-command.ts. */
+export type Causes = readonly (readonly [names: string, cause: string, next: string, onDirectory?: string])[]
 
 /**
  * The likely cause of what fails, and the next command: by the code of the error that ended a run, else by the check. What
@@ -32,7 +34,9 @@ const UNVERIFIED: Diagnosis = {
 
 function find(causes: Causes, name: string): Diagnosis | undefined {
   const found = causes.find(([names]) => names.split(' ').some((one) => matches(one, name)))
-  return found && { cause: found[1], next: found[2] }
+  if (found === undefined) return undefined
+  const [, cause, next, onDirectory] = found
+  return { cause, next, ...(onDirectory !== undefined && { onDirectory }) }
 }
 
 function matches(pattern: string, name: string): boolean {

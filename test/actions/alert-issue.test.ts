@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { AlertIssue, type AlertOptions } from '../../src/actions/alert-issue.ts'
-import { isWanted } from '../../src/actions/tell.ts'
+import { isWanted, workflowOf } from '../../src/actions/tell.ts'
 import { LifeboatError } from '../../src/base/errors.ts'
 import { type Outcome, readLedger } from '../../src/reports/alert-ledger.ts'
 import { type AlertSubject, isAlertOf } from '../../src/reports/alert-page.ts'
@@ -158,6 +158,36 @@ test('secrets that came into the issue before they were known leave it with the 
   await run(tracker, SHOP, outcomesOf(['dump/run']), { redact })
   expect(tracker.get(1).body).toMatch(/\*\*\* was refused/)
   expect(tracker.get(1).body).not.toContain('hunter22')
+})
+
+test('what one workflow wrote down about itself fills in the command that another one gives', async () => {
+  const tracker = new MemoryTracker()
+  const facts = { at: tracker.now, storage: 's3://bucket' }
+  const workflow = { kind: 'dump' as const, file: 'nightly-dump.yml' }
+  await run(tracker, SHOP, outcomesOf(['verify/backup-age']), { run: facts })
+  expect(tracker.get(1).body).toContain('`gh workflow run DUMP-WORKFLOW.yml`')
+  await run(tracker, SHOP, outcomesOf(['dump/run']), { run: { ...facts, workflow } })
+  await run(tracker, SHOP, outcomesOf(['verify/backup-age', 'verify/parts']), { run: facts })
+  expect(tracker.get(1).body).toContain('`gh workflow run nightly-dump.yml`')
+  expect(tracker.get(1).body).not.toContain('DUMP-WORKFLOW')
+  // Closed, and opened again.
+  await run(tracker, SHOP, outcomesOf([], ['dump/run', 'verify/backup-age', 'verify/parts']), { run: facts })
+  await run(tracker, SHOP, outcomesOf(['verify/backup-age']), { run: facts })
+  expect(tracker.issues).toHaveLength(1)
+  expect(tracker.get(1).body).toContain('`gh workflow run nightly-dump.yml`')
+})
+
+test('a workflow is remembered for what all of it does, not for a part', () => {
+  const runner = (tables = '', workflowFile = 'nightly.yml') => ({
+    input: (name: string) => (name === 'tables' ? tables : ''),
+    context: { ...(workflowFile !== '' && { workflowFile }) },
+  })
+  expect(workflowOf(runner(), { kind: 'dump' })).toEqual({ kind: 'dump', file: 'nightly.yml' })
+  expect(workflowOf(runner(), { kind: 'restore-test' })).toEqual({ kind: 'restore-test', file: 'nightly.yml' })
+  expect(workflowOf(runner(), { kind: 'verify' })).toBeUndefined()
+  expect(workflowOf(runner(), { kind: 'dump', partial: 'only the schema' })).toBeUndefined()
+  expect(workflowOf(runner('public.*'), { kind: 'restore-test' })).toBeUndefined()
+  expect(workflowOf(runner('', ''), { kind: 'dump' })).toBeUndefined()
 })
 
 test('who is told: of unwatched runs by default, never of a stranger’s pull request', () => {

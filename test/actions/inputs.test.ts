@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals'
 import { generateX25519Identity, identityToRecipient } from 'age-encryption'
 import fc from 'fast-check'
 import { parse } from 'yaml'
+import { endpointShown } from '../../src/actions/common-inputs.ts'
 import { readDumpInputs } from '../../src/actions/dump-inputs.ts'
 import type { InputSource } from '../../src/actions/inputs.ts'
 import { outputsOf } from '../../src/actions/outputs.ts'
@@ -477,4 +478,22 @@ test('no secret is in a problem, also where it was given in the wrong place', as
     'is not an age identity',
     'is a private key',
   ])
+})
+
+test('of the endpoint only the address is shown, be it from the input or the environment', () => {
+  const shown = (given: string, env: NodeJS.ProcessEnv = {}) => endpointShown({ input: () => given }, env)
+  expect(shown('https://s3.example.org/')).toBe('https://s3.example.org')
+  expect(shown('http://127.0.0.1:9000/base/')).toBe('http://127.0.0.1:9000/base')
+  expect(shown('', { AWS_ENDPOINT_URL: 'https://minio.example.org' })).toBe('https://minio.example.org')
+  expect(shown('')).toBeUndefined()
+  for (const secret of ['user:hunter22@', ':hunter22@', 'hunter22@']) {
+    for (const text of [
+      `https://${secret}s3.example.org`,
+      `https://s3.example.org?key=${secret}`,
+      `no url ${secret}`,
+    ]) {
+      expect(shown(text) ?? '').not.toContain('hunter22')
+      expect(shown('', { AWS_ENDPOINT_URL_S3: text }) ?? '').not.toContain('hunter22')
+    }
+  }
 })

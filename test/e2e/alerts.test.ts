@@ -60,8 +60,9 @@ const readable = (issue?: FakeIssue) => plainText(issue?.body ?? '').replaceAll(
 test('an issue is opened with the cause, closed when all is well, opened again; the heart beats along', async () => {
   const storage = await lab.storage('directory')
   const people = { 'alert-labels': 'ops', 'alert-assignees': 'octocat, outsider' }
+  const env = { GITHUB_WORKFLOW_REF: 'your-org/example/.github/workflows/nightly.yml@refs/heads/main' }
   const dump = (inputs: Record<string, string>) =>
-    lab.run('action-dump', storage, { ...inputs, ...heartbeat, ...people }, { github })
+    lab.run('action-dump', storage, { ...inputs, ...heartbeat, ...people }, { github, env })
 
   const failed = await dump(wrong)
   expectExit(failed, 1)
@@ -88,6 +89,8 @@ test('an issue is opened with the cause, closed when all is well, opened again; 
   const verify = (inputs: Record<string, string>) => lab.run('action-verify', storage, inputs, { github })
   expectExit(await verify({ 'max-age': '1s' }), 1)
   expect(issue?.title).toBe('Backup alert for shop: dump/run, verify/backup-age')
+  // Which the dump wrote down: the verification does not know it.
+  expect(readable(issue)).toMatch(/Next command: .*gh workflow run nightly\.yml/)
   expectExit(await verify({}), 0)
   expect(issue).toMatchObject({ state: 'open', title: 'Backup alert for shop: dump/run' })
 
@@ -168,7 +171,8 @@ test('a run that watches the others tells of one that is disabled, and of one th
   const [issue] = github.open()
   expect(issue?.title).toBe('Backup alert for shop: verify/workflows')
   expect(readable(issue)).toMatch(/Found: .*nightly-dump\.yml never starts: GitHub disabled it/)
-  expect(readable(issue)).toMatch(/Next command: .*gh workflow enable WORKFLOW/)
+  expect(readable(issue)).toMatch(/What to do: .*gh workflow enable nightly-dump\.yml/)
+  expect(readable(issue)).toMatch(/Next command: .*gh workflow list --all/)
 
   github.workflows.set('nightly-dump.yml', 'active')
   const died = github.workflows.addRun('nightly-dump.yml', { conclusion: 'cancelled' })

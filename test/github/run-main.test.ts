@@ -67,6 +67,15 @@ test('a phase whose bytes stand still is ended, which says where and after how m
   expect(stalled.seconds).toBeLessThan(20)
 })
 
+test('a phase that waits for the storage alone does not send anybody to the database', async () => {
+  const [error = '', ...more] = errorsOf((await runStep('stalled-storage')).lines)
+  expect(more).toEqual([])
+  expect(error).toMatch(
+    /Retention: no byte has moved .*→ See the status of the storage, and the network [^`]*`stall-timeout`/,
+  )
+  expect(error).not.toMatch(/database|pg_stat/)
+})
+
 test('a cancelled step says so at once, and one that will not stop is stopped', async () => {
   const cancelled = await runStep('cancelled', { signalOn: 'ready' })
   expect(cancelled.code).toBe(1)

@@ -1,5 +1,21 @@
 import { InputError, LifeboatError } from '../../src/base/errors.ts'
+import type { Verdict } from '../../src/base/findings.ts'
+import type { Meter } from '../../src/base/progress.ts'
 import { runMain, type Steps } from '../../src/github/run-main.ts'
+import type { Runner, WaitsFor } from '../../src/github/runner.ts'
+
+/** A phase whose bytes stand still after the first MiB. */
+function stalling(runner: Runner, title: string, waitsFor?: WaitsFor): Promise<Verdict> {
+  const work = async (meter: Meter) => {
+    const working = setInterval(() => {}, 1_000)
+    meter.expect(2 ** 30, 'exactly')
+    meter.add(2 ** 20)
+    await new Promise((_, reject) => runner.signal.addEventListener('abort', () => reject(runner.signal.reason)))
+    clearInterval(working)
+    return 'passed' as const
+  }
+  return runner.progress(title, work, 1, waitsFor)
+}
 
 /** A step as the runner starts it, for run-main.test.ts: `node step.ts <scenario>`. */
 const scenarios: Record<string, Steps> = {
@@ -46,21 +62,8 @@ const scenarios: Record<string, Steps> = {
   },
   // That it is shown how far the work is must not hide that there is none any more.
   empty: { main: (runner) => runner.progress('work', () => new Promise(() => {})) },
-  stalled: {
-    main: (runner) =>
-      runner.progress(
-        'Rows',
-        async (meter) => {
-          const working = setInterval(() => {}, 1_000)
-          meter.expect(2 ** 30, 'exactly')
-          meter.add(2 ** 20)
-          await new Promise((_, reject) => runner.signal.addEventListener('abort', () => reject(runner.signal.reason)))
-          clearInterval(working)
-          return 'passed' as const
-        },
-        1,
-      ),
-  },
+  stalled: { main: (runner) => stalling(runner, 'Rows') },
+  'stalled-storage': { main: (runner) => stalling(runner, 'Retention', 'storage') },
   cancelled: {
     main: async (runner) => {
       runner.log.info('ready')

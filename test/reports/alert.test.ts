@@ -181,10 +181,11 @@ const subject: fc.Arbitrary<AlertSubject> = fc.oneof(
 
 test('whatever the texts are: the body fits, calls nobody, holds its mark, and is read back', () => {
   fc.assert(
-    fc.property(subject, outcomes, fc.nat(40), (about, found, copies) => {
+    fc.property(subject, outcomes, fc.nat(40), hostile, (about, found, copies, text) => {
       // Long lists, too.
       const many = found.flatMap((one) => [one, { ...one, key: `${one.key}-${copies}` }])
-      const ledger = record(EMPTY_LEDGER, many, runAt(0))
+      const facts = { endpoint: text, workflow: { kind: 'dump' as const, file: text } }
+      const ledger = record(EMPTY_LEDGER, many, { ...runAt(0), ...facts })
       const body = alertBody(about, ledger, runAt(0))
       expect(body.length).toBeLessThanOrEqual(65_536)
       expect(isAlertOf(about, body)).toBe(true)
@@ -216,10 +217,35 @@ test('whatever the texts are: the body fits, calls nobody, holds its mark, and i
   )
 })
 
+test('the workflows of dump and restore test and the place of the backups are kept as the last run had them', () => {
+  const minio = { ...runAt(0), storage: 's3://a', endpoint: 'https://s3.example.org' }
+  const first = record(EMPTY_LEDGER, failed('dump/run'), { ...minio, workflow: { kind: 'dump', file: 'old.yml' } })
+  expect(first).toMatchObject({ endpoint: 'https://s3.example.org', workflows: { dump: 'old.yml' } })
+  const early = record(first, failed('verify/run'), { ...runAt(1), storage: '' })
+  expect(early).toMatchObject({ storage: 's3://a', endpoint: 'https://s3.example.org', workflows: { dump: 'old.yml' } })
+  const drill = { ...minio, workflow: { kind: 'restore-test' as const, file: 'drill.yml' } }
+  const both = record(early, failed('restore-test/rpo'), drill)
+  expect(both.workflows).toEqual({ dump: 'old.yml', 'restore-test': 'drill.yml' })
+  const moved = record(both, failed('dump/run'), { ...runAt(2), workflow: { kind: 'dump', file: 'new.yml' } })
+  expect(moved.workflows).toEqual({ dump: 'new.yml', 'restore-test': 'drill.yml' })
+  expect(moved.storage).toBe('s3://my-backups/postgres')
+  expect(moved.endpoint).toBeUndefined()
+  const body = alertBody(SHOP, both, runAt(1))
+  expect(body).toContain('`gh workflow run drill.yml`')
+  expect(readLedger(body)).toEqual(both)
+})
+
+test('a ledger of before workflows and endpoints were kept is read', () => {
+  const old = { checks: [], told: ['dump/run'], storage: 's3://my-backups/postgres' }
+  expect(readLedger(`<!-- pg-lifeboat state: ${JSON.stringify(old)} -->`)).toEqual(old)
+})
+
 test('the ledger survives its comment, whatever is in it', () => {
   fc.assert(
-    fc.property(outcomes, hostile, (found, storage) => {
-      const ledger = record(EMPTY_LEDGER, found, { ...runAt(0), storage })
+    fc.property(outcomes, hostile, fc.constantFrom('dump' as const, 'restore-test' as const), (found, text, kind) => {
+      const facts = { ...runAt(0), storage: text, endpoint: text, workflow: { kind, file: text } }
+      const ledger = record(EMPTY_LEDGER, found, facts)
+      expect(writeLedger(ledger)).not.toMatch(/@|#|--(?!>$)(?!\s?pg)/)
       expect(readLedger(`before ${writeLedger(ledger)} after`)).toEqual(JSON.parse(JSON.stringify(ledger)))
     }),
     { numRuns: 60 },
@@ -263,7 +289,8 @@ test('the issue reads as it was agreed on', () => {
     message: 'Access denied: cannot read s3://my-backups/postgres: shop/sets/a/database/3438.dat.000000.zst',
     remedy: 'Allow s3:GetObject on arn:aws:s3:::my-backups/postgres/* for these credentials.',
   }
-  const first = record(EMPTY_LEDGER, [dump], runAt(0))
+  const workflow = { kind: 'dump' as const, file: 'nightly-dump.yml' }
+  const first = record(EMPTY_LEDGER, [dump], { ...runAt(0), workflow })
   const ledger: Ledger = { ...record(first, [dump, age, rows], runAt(52)), told: ['dump/run'] }
   const text = [
     alertTitle(SHOP, ledger, runAt(52)),

@@ -42,9 +42,9 @@ test('every check has a likely cause and a next command', () => {
 
 test('each has a command in it, is one line of prose, and no name is there twice', () => {
   for (const causes of [RUN_CAUSES, CHECK_CAUSES]) {
-    for (const [names, cause, next] of causes) {
-      expect(`${names}: ${next}`).toMatch(/`[^`]{3,}`/)
-      for (const text of [cause, next]) {
+    for (const [names, cause, next, onDirectory = next] of causes) {
+      for (const text of [next, onDirectory]) expect(`${names}: ${text}`).toMatch(/`[^`]{3,}`/)
+      for (const text of [cause, next, onDirectory]) {
         expect(text.split('`').length % 2).toBe(1)
         expect(text).toMatch(/^\S.*\.$/)
       }
