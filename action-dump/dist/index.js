@@ -38038,6 +38038,7 @@ function extend(target) {
 /* harmony export */   bH: () => (/* binding */ readTargetInputs),
 /* harmony export */   lC: () => (/* binding */ readSigningInputs),
 /* harmony export */   vY: () => (/* binding */ readStorageInputs),
+/* harmony export */   xY: () => (/* binding */ endpointShown),
 /* harmony export */   yA: () => (/* binding */ databaseInput)
 /* harmony export */ });
 /* unused harmony export readBackupInputs */
@@ -38063,6 +38064,16 @@ const DATABASE_NAME = {
 function databaseInput(source) {
     const name = source.input('database');
     return DATABASE_NAME.matches(name) ? name : undefined;
+}
+/** The S3 service that is not AWS's, as anybody may see it: neither credentials nor a query; undefined also where it is wrong. */
+function endpointShown(source, env) {
+    try {
+        const { origin, pathname } = new URL((0,_storage_s3_settings_js__WEBPACK_IMPORTED_MODULE_3__/* .endpointOf */ .X5)(env, source.input('s3-endpoint')) ?? '');
+        return `${origin}${pathname}`.replace(/\/+$/, '');
+    }
+    catch {
+        return undefined;
+    }
 }
 /** Reads `storage`, `database` and `s3-endpoint`; with `env` also what S3 needs besides. */
 function readStorageInputs(inputs, env) {
@@ -39482,7 +39493,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _connection_inputs_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(9041);
 /* harmony import */ var _dump_inputs_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8154);
 /* harmony import */ var _retain_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(4272);
-/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(854);
+/* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(2322);
 /* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(3711);
 
 
@@ -39572,7 +39583,7 @@ async function retainAfterDump(runner, storage, report, inputs, stage) {
     const written = report.backupId === undefined ? {} : { written: report.backupId };
     const retaining = { mode, policy, verifyKeys: verifyKeysOf(inputs), ...written };
     const work = (meter) => (0,_retain_js__WEBPACK_IMPORTED_MODULE_13__/* .retain */ .a)(runner, storage, report, retaining, meter);
-    report.findings.push(...(await stage('retention', 'Retention', work)));
+    report.findings.push(...(await stage('retention', 'Retention', work, 'storage')));
     // Once locks keep something, that is told with the facts.
     const isRetaining = report.retention?.sets.some(({ outcome }) => outcome === 'retained');
     if (!isRetaining)
@@ -40237,7 +40248,7 @@ function rowOf({ takenAt, ...set }) {
 
 /***/ }),
 
-/***/ 854:
+/***/ 2322:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41785,12 +41796,12 @@ const CHECK_CAUSES = [
     [
         'backup-age',
         'The dump fails, or does not run: GitHub disables schedules after 60 days without activity (or when whoever last edited the `cron` line leaves), starts them hours late, and drops some.',
-        'See whether it is active and what it did: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+        'See whether it is active and what it did: `gh workflow list --all; gh run list --workflow DUMP-WORKFLOW.yml`; then `gh workflow enable DUMP-WORKFLOW.yml` and `gh workflow run DUMP-WORKFLOW.yml`.',
     ],
     [
         'restore-test-age',
         'The restore test fails, does not run, or may not write its evidence to the storage.',
-        'See what it did: `gh run list --workflow WORKFLOW`; start it: `gh workflow run WORKFLOW`.',
+        'See what it did: `gh run list --workflow RESTORE-TEST-WORKFLOW.yml`; start it: `gh workflow run RESTORE-TEST-WORKFLOW.yml`.',
     ],
     [
         'size-change totals row-growth',
@@ -41805,12 +41816,13 @@ const CHECK_CAUSES = [
     [
         'parts manifest stored-bytes contents rows sequence-values roles named-tables',
         'Something deleted, replaced or damaged what was stored: a lifecycle rule, a second job on the same prefix, a transfer or disk error.',
-        'Take a new backup now: `gh workflow run WORKFLOW`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+        'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`; then look at the rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+        'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`.',
     ],
     [
         'tools',
         'The dump was not made by action-dump, which takes the tools of the server’s own major.',
-        'Take a new backup: `gh workflow run WORKFLOW`.',
+        'Take a new backup: `gh workflow run DUMP-WORKFLOW.yml`.',
     ],
     [
         'signature',
@@ -41821,11 +41833,12 @@ const CHECK_CAUSES = [
         'storage-quota free-space',
         'More is kept than there is room for; old versions and delete markers count, too.',
         'See what takes it: `aws s3api list-object-versions --bucket BUCKET --prefix PREFIX/ --query "sum(Versions[].Size)"`.',
+        'On the machine that has it, see what takes it: `df -h DIRECTORY; du -sh DIRECTORY/*`.',
     ],
     [
         'workflows',
         'GitHub disabled the workflow after 60 days without activity, or somebody did; or its run died before it could tell of it: the runner was lost, or `timeout-minutes` was over.',
-        'See both: `gh workflow list --all; gh run list --workflow WORKFLOW`; then `gh workflow enable WORKFLOW` and `gh workflow run WORKFLOW`.',
+        'See which are disabled, and what ran last: `gh workflow list --all; gh run list`.',
     ],
     [
         'versioning object-lock lifecycle public-access bucket-encryption',
@@ -41840,7 +41853,7 @@ const CHECK_CAUSES = [
     [
         'schema-drift live-tables',
         'The database was migrated since the backup: a restore would bring back the schema of then.',
-        'Take a new backup: `gh workflow run WORKFLOW`.',
+        'Take a new backup: `gh workflow run DUMP-WORKFLOW.yml`.',
     ],
     [
         'live-sequences',
@@ -41885,7 +41898,7 @@ const CHECK_CAUSES = [
     [
         'rpo',
         'No newer backup has been proven: the restore test fails, or runs less often than `rpo-target` asks for.',
-        'Prove the newest one: `gh workflow run WORKFLOW`.',
+        'Prove the newest one: `gh workflow run RESTORE-TEST-WORKFLOW.yml`.',
     ],
     [
         'upgrade',
@@ -42001,16 +42014,19 @@ const RUN_CAUSES = [
         'storage-access-denied bad-storage-credentials no-storage-credentials',
         'The keys were rotated or a policy was changed; or the role trusts another OIDC subject (repositories made or renamed since July 2026 have ids in it).',
         'See who the job is and what it may: `aws sts get-caller-identity`, then `aws s3 ls s3://BUCKET/PREFIX/`.',
+        'On the machine that has it, see whose it is, and whether it is mounted read-only: `ls -ld DIRECTORY; findmnt -T DIRECTORY`.',
     ],
     [
         'storage-full',
         'The storage or its quota is used up: retention keeps more than it has room for.',
         'See what takes it: `aws s3 ls --recursive --summarize s3://BUCKET/PREFIX/ | tail -2`.',
+        'On the machine that has it, see what takes it: `df -h DIRECTORY; du -sh DIRECTORY/*`.',
     ],
     [
         'no-bucket wrong-region no-region bad-s3-endpoint bad-storage-* bad-proxy cannot-lock',
         'The place of the backups was renamed or moved, or the variable that names it is empty.',
         'Compare with what the service says: `aws s3api get-bucket-location --bucket BUCKET`; then `gh variable list`.',
+        'Compare with what there is: `gh variable list`; on the machine that has it, `ls -ld DIRECTORY`.',
     ],
     [
         'no-object-lock',
@@ -42026,6 +42042,7 @@ const RUN_CAUSES = [
         'storage-* object-changed object-too-large object-too-long',
         'The storage was in trouble, or something between it and the runner was.',
         'See its status page, and whether it answers: `aws s3 ls s3://BUCKET/PREFIX/`; then `gh run rerun RUN`.',
+        'On the machine that has it, see whether it answers: `df -h DIRECTORY; ls -l DIRECTORY`; then `gh run rerun RUN`.',
     ],
     [
         'clock-skew',
@@ -42036,11 +42053,13 @@ const RUN_CAUSES = [
         'no-set which-database',
         'No dump has published a set there yet, or the dump writes under another `database` or prefix than this job reads.',
         'See which databases and sets there are: `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`.',
+        'On the machine that has it, see which sets there are: `ls -l DIRECTORY/DATABASE/heads`.',
     ],
     [
         'partial-set',
         'Only a dump of everything can bring a database back by itself.',
         'Name a whole set, or `backup: latest`: `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`.',
+        'Name a whole set, or `backup: latest`: `ls -l DIRECTORY/DATABASE/heads`.',
     ],
     [
         'no-identity wrong-identity bad-identity bad-recipient damaged-encryption',
@@ -42055,7 +42074,8 @@ const RUN_CAUSES = [
     [
         'damaged-* cut-* missing-part missing-manifest no-object',
         'A part of the backup is gone or is not what was stored: a lifecycle rule, another job on the same prefix, a failing disk.',
-        'Take a new backup now: `gh workflow run WORKFLOW`; then look at the bucket’s rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+        'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`; then look at the bucket’s rules: `aws s3api get-bucket-lifecycle-configuration --bucket BUCKET`.',
+        'Take a new backup now: `gh workflow run DUMP-WORKFLOW.yml`.',
     ],
     [
         'unknown-format unknown-archive-*',
@@ -42081,6 +42101,7 @@ const RUN_CAUSES = [
         'unreadable-archive',
         'The archive’s table of contents is nothing that pg_restore can read, though its bytes are those that were stored: pg_dump wrote it so.',
         'Restore test the backup before it (`backup: ID`, from `aws s3 ls s3://BUCKET/PREFIX/DATABASE/heads/`), and dump anew.',
+        'Restore test the backup before it (`backup: ID`, from `ls -l DIRECTORY/DATABASE/heads`), and dump anew.',
     ],
     [
         'missing-roles',
@@ -42137,7 +42158,10 @@ const UNVERIFIED = {
 };
 function find(causes, name) {
     const found = causes.find(([names]) => names.split(' ').some((one) => matches(one, name)));
-    return found && { cause: found[1], next: found[2] };
+    if (found === undefined)
+        return undefined;
+    const [, cause, next, onDirectory] = found;
+    return { cause, next, ...(onDirectory !== undefined && { onDirectory }) };
 }
 function matches(pattern, name) {
     return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
@@ -42147,7 +42171,66 @@ function isKnown({ key, code }) {
     return diagnose({ key, status: 'failed', ...(code !== undefined && { code }) }) !== UNKNOWN;
 }
 
+// EXTERNAL MODULE: external "node:url"
+var external_node_url_ = __nccwpck_require__(3136);
+;// CONCATENATED MODULE: ./src/reports/next-command.ts
+
+const WORDS = /\b(?:RUN|DATABASE|BUCKET|PREFIX|DIRECTORY|ENDPOINT|DUMP-WORKFLOW\.yml|RESTORE-TEST-WORKFLOW\.yml)\b/g;
+/**
+ * The sentence with the command to go on with, fit to be run as it stands: what is known is in the place of the words in
+ * capitals. A word that is left says what to put there. Undefined where nothing can be asked: a directory is no bucket.
+ */
+function nextCommand({ next, onDirectory }, facts) {
+    const isDirectory = facts.storage?.startsWith('file:') ?? false;
+    const sentence = (isDirectory ? onDirectory : undefined) ?? next;
+    if (sentence === undefined || (isDirectory && /\baws\b/.test(sentence)))
+        return undefined;
+    const known = meanings(facts);
+    return fitted(sentence, facts).replaceAll(WORDS, (word) => {
+        const meaning = known[word];
+        return meaning === undefined ? word : quoted(meaning);
+    });
+}
+function meanings({ database, run, storage = '', endpoint, workflows }) {
+    const [, bucket, prefix] = /^s3:\/\/([^/]+)(?:\/(.+))?$/.exec(storage) ?? [];
+    const all = {
+        RUN: /\/runs\/(\d+)/.exec(run ?? '')?.[1],
+        DATABASE: database,
+        BUCKET: bucket,
+        PREFIX: prefix,
+        DIRECTORY: directoryOf(storage),
+        ENDPOINT: endpoint,
+        'DUMP-WORKFLOW.yml': workflows?.dump,
+        'RESTORE-TEST-WORKFLOW.yml': workflows?.['restore-test'],
+    };
+    const known = Object.entries(all).filter((entry) => isUsable(entry[1]));
+    return Object.fromEntries(known);
+}
+/** The words left out that have nothing to stand for, and those added that this place needs. */
+function fitted(sentence, { storage, endpoint }) {
+    const isWholeBucket = /^s3:\/\/[^/]+$/.test(storage ?? '');
+    const place = isWholeBucket ? sentence.replaceAll(/ --prefix PREFIX\/|\/PREFIX\b/g, '') : sentence;
+    // Of AWS's services it is S3 alone that others offer.
+    return endpoint === undefined ? place : place.replaceAll(/\baws (?=s3)/g, 'aws --endpoint-url ENDPOINT ');
+}
+/** Not what was cut or redacted, would be taken for an option, or would end the code span. */
+function isUsable(text) {
+    return text !== undefined && text !== '' && !/^-|\p{Cc}|`|\*\*\*|…$/u.test(text);
+}
+function directoryOf(storage) {
+    try {
+        return storage.startsWith('file:') ? (0,external_node_url_.fileURLToPath)(storage) : undefined;
+    }
+    catch {
+        return undefined;
+    }
+}
+function quoted(text) {
+    return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 ;// CONCATENATED MODULE: ./src/reports/alert-page.ts
+
 
 
 
@@ -42218,7 +42301,7 @@ function bodyWithin(subject, ledger, run, limits) {
         alertMarker(subject),
         (0,reports_escape/* markdown */.wD)(alert_page_headline(subject, checks, run)),
         ...(checks.length > 0
-            ? [table(checks), ...checks.slice(0, limits.details).map((check) => details(check, subject, ledger.storage))]
+            ? [table(checks), ...checks.slice(0, limits.details).map((check) => details(check, subject, ledger))]
             : []),
         ...(checks.length > limits.details
             ? [`… and ${checks.length - limits.details} more, in the reports of the runs`]
@@ -42254,9 +42337,12 @@ function table(checks) {
 const alert_page_SYMBOLS = { failed: '❌', unverified: '❓' };
 const alert_page_VERDICTS = { failed: '❌ Failed', unverified: '❓ Unverified' };
 const alert_page_STATUSES = { failed: 'failed', unverified: 'could not be verified' };
-function details(check, subject, storage) {
-    const { key, title, status, message, remedy } = check;
-    const { cause, next } = diagnose(check);
+function details(check, subject, { storage, endpoint, workflows }) {
+    const { key, title, status, message, remedy, run } = check;
+    const diagnosis = diagnose(check);
+    const { cause } = diagnosis;
+    const database = subject.kind === 'database' ? subject.database : undefined;
+    const next = nextCommand(diagnosis, { database, storage, endpoint, workflows, run });
     const line = (label, text) => `- **${label}:** ${(0,reports_escape/* markdown */.wD)(text)}`;
     return [
         `### ${(0,reports_escape/* markdown */.wD)((0,reports_escape/* words */.aL) `${alert_page_VERDICTS[status]}: ${title} (${(0,reports_escape/* code */.aY)(key)})`)}`,
@@ -42264,20 +42350,8 @@ function details(check, subject, storage) {
         line('Found', (0,reports_escape/* prose */.jv)(message)),
         ...(cause === undefined ? [] : [line('Likely cause', (0,reports_escape/* prose */.jv)(cause))]),
         ...(remedy === undefined ? [] : [line('What to do', (0,reports_escape/* prose */.jv)(remedy))]),
-        ...(next === undefined ? [] : [line('Next command', (0,reports_escape/* prose */.jv)(filledIn(next, { subject, storage, run: check.run })))]),
+        ...(next === undefined ? [] : [line('Next command', (0,reports_escape/* prose */.jv)(next))]),
     ].join('\n');
-}
-/** The command with what is known in the place of its words in capitals. */
-function filledIn(command, { subject, storage, run }) {
-    const [, bucket, prefix] = /^s3:\/\/([^/]+)(?:\/(.+))?$/.exec(storage ?? '') ?? [];
-    const known = {
-        RUN: /\/runs\/(\d+)/.exec(run ?? '')?.[1],
-        DATABASE: subject.kind === 'database' ? subject.database : undefined,
-        BUCKET: bucket,
-        PREFIX: prefix,
-    };
-    const place = bucket !== undefined && prefix === undefined ? command.replaceAll('/PREFIX', '') : command;
-    return place.replaceAll(/\b(RUN|DATABASE|BUCKET|PREFIX)\b/g, (word) => known[word] ?? word);
 }
 /** What a comment tells of a change. */
 function changeComment({ added, recovered, remaining }, ledger, run) {
@@ -42492,6 +42566,7 @@ function gitHubAccess({ context, log }, { githubToken }, { signal, otherwise }) 
 
 
 
+
 /** Events at which, as a rule, nobody watches. A called workflow has the event of its caller. */
 const UNWATCHED = ['schedule', 'workflow_dispatch', 'repository_dispatch'];
 /**
@@ -42553,8 +42628,26 @@ async function openTracker(runner, inputs) {
     const { openGitHubIssues } = await Promise.all(/* import() */[__nccwpck_require__.e(413), __nccwpck_require__.e(887)]).then(__nccwpck_require__.bind(__nccwpck_require__, 887));
     return openGitHubIssues(access);
 }
-function tell_runFacts({ redact }, { runUrl, storage }) {
-    return { at: ports/* systemClock */.m.now(), storage: redact(storage), ...(runUrl !== undefined && { url: runUrl }) };
+function tell_runFacts(runner, report) {
+    const { redact } = runner;
+    const { runUrl, storage } = report;
+    const endpoint = storage.startsWith('s3:') ? (0,common_inputs/* endpointShown */.xY)(runner, process.env) : undefined;
+    const workflow = workflowOf(runner, report);
+    return {
+        at: ports/* systemClock */.m.now(),
+        storage: redact(storage),
+        ...(endpoint !== undefined && { endpoint: redact(endpoint) }),
+        ...(workflow !== undefined && { workflow: redact(workflow) }),
+        ...(runUrl !== undefined && { url: runUrl }),
+    };
+}
+/** The run's own workflow, if another run of it would be a new backup, or prove one: a part of either is neither. */
+function workflowOf({ context: { workflowFile: file }, input }, report) {
+    const { kind } = report;
+    if (file === undefined || kind === 'verify')
+        return undefined;
+    const isPart = kind === 'dump' ? report.partial !== undefined : input('tables') !== '';
+    return isPart ? undefined : { kind, file };
 }
 /**
  * The issue of the database; where the run ended before it knew which one that is, the issue of the job, which the next
@@ -42621,11 +42714,11 @@ const STOP_MILLISECONDS = 20_000;
 /** Times stages into `stages`, in the order in which they ended. */
 function stageRunner(runner, stages, clock) {
     const { stallTimeout } = (0,reporting_inputs/* reportingInputsOf */.X7)(runner);
-    return async (id, title, work) => {
+    return async (id, title, work, waitsFor) => {
         runner.signal.throwIfAborted();
         const began = clock.now().getTime();
         return runner.log.group(title, async () => {
-            const value = await runner.progress(title, work, stallTimeout);
+            const value = await runner.progress(title, work, stallTimeout, waitsFor);
             const seconds = (clock.now().getTime() - began) / 1_000;
             stages.push({ id, title, seconds });
             runner.log.info(`${title}: ${(0,units/* formatDuration */.a3)(seconds)}`);
@@ -49432,9 +49525,9 @@ function actionsRunner(env = process.env) {
             }
         },
         log,
-        progress: (title, work, stallSeconds = 0) => {
+        progress: (title, work, stallSeconds = 0, waitsFor = 'database') => {
             const view = status === undefined ? (0,progress/* progressLines */.Ld)(log) : progressBar(status);
-            const onStall = (standing) => stall.abort(stalled(title, standing));
+            const onStall = (standing) => stall.abort(stalled(title, standing, waitsFor));
             const guard = { afterSeconds: stallSeconds, onStall };
             return (0,progress/* withProgress */.E0)({ clock: ports/* systemClock */.m, ticker: progress/* systemTicker */.W9, view, guard }, work);
         },
@@ -49539,9 +49632,17 @@ function cancellation() {
     return controller.signal;
 }
 /** What a phase that came to a halt ends with. */
-function stalled(title, { bytes, total, idleSeconds }) {
+function stalled(title, { bytes, total, idleSeconds }, waitsFor) {
     const of = total === undefined ? '' : ` of ${total.isEstimate ? 'about ' : ''}${(0,units/* formatBytes */.z3)(total.bytes)}`;
-    return new errors/* LifeboatError */.H3('stalled', `${title}: no byte has moved for ${(0,units/* formatDuration */.a3)(idleSeconds)}, after ${(0,units/* formatBytes */.z3)(bytes)}${of}`, 'See what the database waits for (`SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity`), the status of the storage, and the network in between; then run it again. Where such a pause is usual, raise `stall-timeout`.');
+    const message = `${title}: no byte has moved for ${(0,units/* formatDuration */.a3)(idleSeconds)}, after ${(0,units/* formatBytes */.z3)(bytes)}${of}`;
+    const again = 'then run it again. Where such a pause is usual, raise `stall-timeout`.';
+    if (waitsFor === 'storage') {
+        const remedy = `See the status of the storage, and the network on the way to it; ${again}`;
+        return new errors/* LifeboatError */.H3('storage-stalled', message, remedy);
+    }
+    const query = 'SELECT pid, state, wait_event_type, wait_event, query FROM pg_stat_activity';
+    const remedy = `See what the database waits for (\`${query}\`), the status of the storage, and the network in between; ${again}`;
+    return new errors/* LifeboatError */.H3('stalled', message, remedy);
 }
 
 ;// CONCATENATED MODULE: ./src/github/run-main.ts
@@ -50889,10 +50990,12 @@ const EMPTY_LEDGER = { checks: [], told: [] };
 /** There are some thirty checks; an issue that was filled up by hand shall not grow without end. */
 const MOST_CHECKS = 40;
 const LONGEST_TEXT = 600;
+const LONGEST_NAME = 300;
 /** How an outcome's key is written, for a pattern to hold; it captures nothing. */
 const KEY_PATTERN = '[a-z-]{1,30}/[a-z0-9-]{1,50}(?:/[a-z0-9]{1,10})?';
 const key = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().regex(new RegExp(`^${KEY_PATTERN}$`));
 const text = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(LONGEST_TEXT);
+const name = zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(LONGEST_NAME);
 const time = zod__WEBPACK_IMPORTED_MODULE_1__/* .datetime */ .w$();
 const ledgerSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
     checks: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
@@ -50905,12 +51008,14 @@ const ledgerSchema = zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({
         since: time,
         runs: zod__WEBPACK_IMPORTED_MODULE_0__/* .int */ .Whr().positive(),
         last: time,
-        run: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(300).optional(),
+        run: name.optional(),
     }))
         .max(MOST_CHECKS),
     told: zod__WEBPACK_IMPORTED_MODULE_0__/* .array */ .YOg(key).max(MOST_CHECKS),
     toldAt: time.optional(),
-    storage: zod__WEBPACK_IMPORTED_MODULE_0__/* .string */ .YjP().max(300).optional(),
+    storage: name.optional(),
+    endpoint: name.optional(),
+    workflows: zod__WEBPACK_IMPORTED_MODULE_0__/* .object */ .Ikc({ dump: name.optional(), 'restore-test': name.optional() }).optional(),
 });
 /** The ledger after a run: what passed is struck out, what did not is noted; what the run did not look at stays. */
 function record(ledger, outcomes, run) {
@@ -50921,8 +51026,19 @@ function record(ledger, outcomes, run) {
         else
             checks.set(outcome.key, failing(outcome, outcome.status, checks.get(outcome.key), run));
     }
-    const storage = run.storage === '' ? {} : { storage: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(run.storage, 300) };
-    return { ...ledger, ...storage, checks: [...checks.values()].slice(0, MOST_CHECKS) };
+    return { ...ledger, ...whereabouts(ledger, run), checks: [...checks.values()].slice(0, MOST_CHECKS) };
+}
+function whereabouts({ workflows }, { storage, endpoint, workflow }) {
+    return {
+        // An endpoint goes when the backups have moved to where there is none.
+        ...(storage !== '' && {
+            storage: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(storage, LONGEST_NAME),
+            endpoint: endpoint === undefined ? undefined : (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(endpoint, LONGEST_NAME),
+        }),
+        ...(workflow !== undefined && {
+            workflows: { ...workflows, [workflow.kind]: (0,_escape_js__WEBPACK_IMPORTED_MODULE_2__/* .clip */ .$Q)(workflow.file, LONGEST_NAME) },
+        }),
+    };
 }
 function failing({ key, title, message, remedy, code }, status, before, { at, url }) {
     return {
