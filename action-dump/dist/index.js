@@ -49391,6 +49391,7 @@ function readContext(env) {
         ...(runUrl && { runUrl }),
         ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
         ref: env.GITHUB_REF ?? '',
+        ...(payload.repository?.default_branch && { defaultBranch: payload.repository.default_branch }),
         isPullRequest,
         isFromFork: isPullRequest && isOfOthers,
         isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',

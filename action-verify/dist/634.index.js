@@ -197,9 +197,9 @@ const explainWorkflowRefusal = ({ status, message }) => {
 
 
 /** A pull request's run fails for reasons of its own, and somebody looks at it. */
-const EVENTS = ['schedule', 'workflow_dispatch', 'repository_dispatch'];
-/** Enough for those that are still under way before the one that has ended. */
-const PAGE = 10;
+const EVENTS = ['schedule', 'workflow_dispatch', 'repository_dispatch', 'workflow_run'];
+const PAGE = 30;
+const MOST_PAGES = 3;
 /**
  * Looks at workflows of a repository, named by their files: whether GitHub starts them, and how each last ended. Rejects with
  * a LifeboatError that says what to do where GitHub does not answer, or not to this token.
@@ -210,7 +210,7 @@ async function lookAtWorkflows(files, options) {
     for (const file of files) {
         const isOwn = file === options.own.workflowFile;
         const state = await stateOf(api, file);
-        const lastRun = state === undefined || isOwn ? undefined : await lastRunOf(api, file, options.own.runId);
+        const lastRun = state === undefined || isOwn ? undefined : await lastRunOf(api, file, options.own);
         watched.push({ file, isOwn, ...(state !== undefined && { state }), ...(lastRun && { lastRun }) });
     }
     return watched;
@@ -228,18 +228,31 @@ function stateOf(api, file) {
     });
 }
 /** Event by event: a busy workflow may have run for a thousand pull requests since it last ran on its schedule. */
-async function lastRunOf(api, file, ownId) {
-    const ended = [];
-    for (const event of EVENTS) {
-        const listed = await api.ask(`list the runs of the workflow ${file}`, async (request) => {
-            const query = { ...api.place, workflow_id: file, event, per_page: PAGE, exclude_pull_requests: true, request };
-            return (0,github_api/* whole */.WQ)((await api.rest.actions.listWorkflowRuns(query)).data).workflow_runs;
-        });
-        ended.push(...listed.filter((run) => hasEnded(run) && String(run.id) !== ownId));
-    }
+async function lastRunOf(api, file, own) {
+    const runs = [];
+    for (const event of EVENTS)
+        runs.push(...(await runsOf(api, file, event, own)));
+    const newestUnderWay = Math.max(...runs.filter(({ status }) => status !== 'completed').map((run) => run.run_number));
+    // GitHub cancels a run that waits where a newer one comes to wait: then the newer one is to tell.
+    const gaveWay = (run) => run.conclusion === 'cancelled' && run.run_number < newestUnderWay;
     // A run that is started again keeps its number: what was mended so is mended.
-    const [newest] = ended.toSorted((a, b) => b.run_number - a.run_number);
+    const [newest] = runs.filter((run) => hasEnded(run) && !gaveWay(run)).toSorted((a, b) => b.run_number - a.run_number);
     return newest && toEndedRun(newest);
+}
+/** The newest ones, as far back as there is one that tells something. On the default branch, as schedules are: others are tries. */
+async function runsOf(api, file, event, own) {
+    const branch = own.defaultBranch === undefined ? {} : { branch: own.defaultBranch };
+    const runs = [];
+    for (let page = 1; page <= MOST_PAGES; page += 1) {
+        const listed = await api.ask(`list the runs of the workflow ${file}`, async (request) => {
+            const which = { workflow_id: file, event, ...branch, exclude_pull_requests: true, per_page: PAGE, page };
+            return (0,github_api/* whole */.WQ)((await api.rest.actions.listWorkflowRuns({ ...api.place, ...which, request })).data).workflow_runs;
+        });
+        runs.push(...listed.filter(({ id }) => String(id) !== own.runId));
+        if (listed.length < PAGE || runs.some((run) => hasEnded(run) && run.conclusion !== 'cancelled'))
+            break;
+    }
+    return runs;
 }
 /** One whose jobs were all skipped has done nothing, good or bad. */
 function hasEnded({ status, conclusion }) {

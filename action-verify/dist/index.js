@@ -47780,7 +47780,7 @@ function runFindings({ file, state, isOwn, lastRun }) {
     if (isOwn || state === undefined || state === 'deleted')
         return [];
     if (lastRun === undefined) {
-        const message = `${file} has not run to its end yet on a schedule, by hand or by \`repository_dispatch\``;
+        const message = `${file} has not run to its end yet on the default branch, other than for a push or a pull request`;
         return [{ severity: 'note', message }];
     }
     const ended = ENDED_BADLY[lastRun.conclusion];
@@ -51521,6 +51521,7 @@ function readContext(env) {
         ...(runUrl && { runUrl }),
         ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
         ref: env.GITHUB_REF ?? '',
+        ...(payload.repository?.default_branch && { defaultBranch: payload.repository.default_branch }),
         isPullRequest,
         isFromFork: isPullRequest && isOfOthers,
         isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',

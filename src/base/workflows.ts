@@ -15,6 +15,6 @@ export interface WatchedWorkflow {
   state?: string
   /** Whether this very run is one of it: then its last run says nothing yet, and is not asked for. */
   isOwn: boolean
-  /** The newest one that ended, of those that nobody watches: by schedule, by hand, by `repository_dispatch`. */
+  /** The newest one that ended, of those on the default branch that no push and no pull request has started. */
   lastRun?: EndedRun
 }

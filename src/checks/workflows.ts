@@ -62,7 +62,7 @@ function stateFindings({ file, state }: WatchedWorkflow): Finding[] {
 function runFindings({ file, state, isOwn, lastRun }: WatchedWorkflow): Finding[] {
   if (isOwn || state === undefined || state === 'deleted') return []
   if (lastRun === undefined) {
-    const message = `${file} has not run to its end yet on a schedule, by hand or by \`repository_dispatch\``
+    const message = `${file} has not run to its end yet on the default branch, other than for a push or a pull request`
     return [{ severity: 'note', message }]
   }
   const ended = ENDED_BADLY[lastRun.conclusion]

@@ -5,16 +5,16 @@ import type { RunContext } from './runner.ts'
 import { explainWorkflowRefusal } from './workflow-errors.ts'
 
 /** A pull request's run fails for reasons of its own, and somebody looks at it. */
-const EVENTS = ['schedule', 'workflow_dispatch', 'repository_dispatch']
+const EVENTS = ['schedule', 'workflow_dispatch', 'repository_dispatch', 'workflow_run']
 
-/** Enough for those that are still under way before the one that has ended. */
-const PAGE = 10
+const PAGE = 30
+const MOST_PAGES = 3
 
 type ApiRun = Awaited<ReturnType<Octokit['rest']['actions']['listWorkflowRuns']>>['data']['workflow_runs'][number]
 
 export interface WorkflowsOptions extends GitHubOptions {
   /** The run that asks. */
-  own: Pick<RunContext, 'runId' | 'workflowFile'>
+  own: Pick<RunContext, 'runId' | 'workflowFile' | 'defaultBranch'>
 }
 
 /**
@@ -27,7 +27,7 @@ export async function lookAtWorkflows(files: readonly string[], options: Workflo
   for (const file of files) {
     const isOwn = file === options.own.workflowFile
     const state = await stateOf(api, file)
-    const lastRun = state === undefined || isOwn ? undefined : await lastRunOf(api, file, options.own.runId)
+    const lastRun = state === undefined || isOwn ? undefined : await lastRunOf(api, file, options.own)
     watched.push({ file, isOwn, ...(state !== undefined && { state }), ...(lastRun && { lastRun }) })
   }
   return watched
@@ -45,18 +45,30 @@ function stateOf(api: GitHubApi, file: string): Promise<string | undefined> {
 }
 
 /** Event by event: a busy workflow may have run for a thousand pull requests since it last ran on its schedule. */
-async function lastRunOf(api: GitHubApi, file: string, ownId: string | undefined): Promise<EndedRun | undefined> {
-  const ended: ApiRun[] = []
-  for (const event of EVENTS) {
-    const listed = await api.ask(`list the runs of the workflow ${file}`, async (request) => {
-      const query = { ...api.place, workflow_id: file, event, per_page: PAGE, exclude_pull_requests: true, request }
-      return whole((await api.rest.actions.listWorkflowRuns(query)).data).workflow_runs
-    })
-    ended.push(...listed.filter((run) => hasEnded(run) && String(run.id) !== ownId))
-  }
+async function lastRunOf(api: GitHubApi, file: string, own: WorkflowsOptions['own']): Promise<EndedRun | undefined> {
+  const runs: ApiRun[] = []
+  for (const event of EVENTS) runs.push(...(await runsOf(api, file, event, own)))
+  const newestUnderWay = Math.max(...runs.filter(({ status }) => status !== 'completed').map((run) => run.run_number))
+  // GitHub cancels a run that waits where a newer one comes to wait: then the newer one is to tell.
+  const gaveWay = (run: ApiRun) => run.conclusion === 'cancelled' && run.run_number < newestUnderWay
   // A run that is started again keeps its number: what was mended so is mended.
-  const [newest] = ended.toSorted((a, b) => b.run_number - a.run_number)
+  const [newest] = runs.filter((run) => hasEnded(run) && !gaveWay(run)).toSorted((a, b) => b.run_number - a.run_number)
   return newest && toEndedRun(newest)
+}
+
+/** The newest ones, as far back as there is one that tells something. On the default branch, as schedules are: others are tries. */
+async function runsOf(api: GitHubApi, file: string, event: string, own: WorkflowsOptions['own']): Promise<ApiRun[]> {
+  const branch = own.defaultBranch === undefined ? {} : { branch: own.defaultBranch }
+  const runs: ApiRun[] = []
+  for (let page = 1; page <= MOST_PAGES; page += 1) {
+    const listed = await api.ask(`list the runs of the workflow ${file}`, async (request) => {
+      const which = { workflow_id: file, event, ...branch, exclude_pull_requests: true, per_page: PAGE, page }
+      return whole((await api.rest.actions.listWorkflowRuns({ ...api.place, ...which, request })).data).workflow_runs
+    })
+    runs.push(...listed.filter(({ id }) => String(id) !== own.runId))
+    if (listed.length < PAGE || runs.some((run) => hasEnded(run) && run.conclusion !== 'cancelled')) break
+  }
+  return runs
 }
 
 /** One whose jobs were all skipped has done nothing, good or bad. */

@@ -3,6 +3,7 @@ import type { RunContext } from './runner.ts'
 
 /** The event's own words, as far as we listen to them. */
 interface EventPayload {
+  repository?: { default_branch?: string }
   pull_request?: { head?: { repo?: Repository } }
   workflow_run?: { event?: string; head_repository?: Repository }
 }
@@ -28,6 +29,7 @@ export function readContext(env: NodeJS.ProcessEnv): RunContext {
     ...(runUrl && { runUrl }),
     ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
     ref: env.GITHUB_REF ?? '',
+    ...(payload.repository?.default_branch && { defaultBranch: payload.repository.default_branch }),
     isPullRequest,
     isFromFork: isPullRequest && isOfOthers,
     isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',

@@ -16,6 +16,8 @@ export interface RunContext {
   runUrl?: string
   actor?: string
   ref: string
+  /** Where schedules run; undefined: the event does not tell. */
+  defaultBranch?: string
   /** Whether a pull request, from this repository or a fork, started the run, or the one that it follows. */
   isPullRequest: boolean
   /** Whether that pull request is a stranger's: it comes from another repository, or from Dependabot, whom GitHub treats alike. */

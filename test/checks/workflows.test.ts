@@ -59,7 +59,7 @@ test('every workflow is told of, the good ones too', async () => {
     'nightly-dump.yml active, passed 5 h 0 min ago; verify.yml active; new.yml active; old.yml disabled, failed 5 h 0 min ago',
   )
   expect(watched.findings).toEqual([
-    'note: new.yml has not run to its end yet on a schedule, by hand or by `repository_dispatch` → undefined',
+    'note: new.yml has not run to its end yet on the default branch, other than for a push or a pull request → undefined',
     'failure: old.yml never starts: somebody disabled it → Enable it: `gh workflow enable old.yml`.',
     expect.stringMatching(/^failure: The last run of old\.yml failed/),
   ])

@@ -9,6 +9,7 @@ export interface FakeRun {
   status: string
   conclusion: string | null
   startedAt: Date
+  branch: string
 }
 
 interface FakeWorkflow {
@@ -34,7 +35,7 @@ export class FakeWorkflows {
   addRun(file: string, run: Partial<FakeRun> = {}): FakeRun {
     const runs = this.#workflows.get(file)?.runs ?? []
     const number = runs.length + 1
-    const defaults = { id: 1_000 + number, number, event: 'schedule', startedAt: new Date() }
+    const defaults = { id: 1_000 + number, number, event: 'schedule', startedAt: new Date(), branch: 'main' }
     const added = { ...defaults, status: 'completed', conclusion: 'success', ...run }
     runs.push(added)
     return added
@@ -50,10 +51,13 @@ export class FakeWorkflows {
     if (workflow === undefined) return refusal(404, 'Not Found')
     if (operationId === 'actions/get-workflow') return { status: 200, body: this.#shown(file, workflow) }
     const event = query.get('event')
+    const branch = query.get('branch')
     const found = workflow.runs
-      .filter((run) => event === null || run.event === event)
+      .filter((run) => (event === null || run.event === event) && (branch === null || run.branch === branch))
       .toSorted((a, b) => b.number - a.number)
-    const shown = found.slice(0, Number(query.get('per_page') ?? 30)).map((run) => this.#shownRun(file, run))
+    const size = Number(query.get('per_page') ?? 30)
+    const start = (Number(query.get('page') ?? 1) - 1) * size
+    const shown = found.slice(start, start + size).map((run) => this.#shownRun(file, run))
     return { status: 200, body: { total_count: found.length, workflow_runs: shown } }
   }
 
@@ -65,7 +69,7 @@ export class FakeWorkflows {
   }
 
   #shownRun(file: string, run: FakeRun): object {
-    const { id, number, event, status, conclusion, startedAt } = run
+    const { id, number, event, status, conclusion, startedAt, branch } = run
     const url = this.urlOf(run)
     const at = startedAt.toISOString()
     const links = 'jobs logs check_suite cancel rerun artifacts workflow'.split(' ').map((name) => [`${name}_url`, url])
@@ -73,7 +77,7 @@ export class FakeWorkflows {
     return {
       ...Object.fromEntries(links),
       ...{ id, node_id: 'R', run_number: number, event, status, conclusion, workflow_id: 7, url, html_url: url },
-      ...{ head_branch: 'main', head_sha: '0'.repeat(40), head_commit: null, pull_requests: [] },
+      ...{ head_branch: branch, head_sha: '0'.repeat(40), head_commit: null, pull_requests: [] },
       ...{ path: `.github/workflows/${file}`, display_title: file, repository, head_repository: repository },
       ...{ created_at: at, updated_at: at, run_started_at: at },
     }

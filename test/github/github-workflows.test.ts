@@ -58,7 +58,35 @@ test('tells the state, and the newest run that ended of those that nobody watche
   ])
   const asked = github.asked()
   expect(asked.filter((request) => /search|issues/.test(request))).toEqual([])
-  expect(asked).toHaveLength(4 + 4 + 1)
+  expect(asked).toHaveLength(5 + 5 + 1)
+})
+
+test('what ran on another branch is a try, and says nothing of the schedule', async () => {
+  github.workflows.set(FILE)
+  github.workflows.addRun(FILE, { conclusion: 'failure' })
+  github.workflows.addRun(FILE, { event: 'workflow_dispatch', branch: 'feature' })
+  const own = { defaultBranch: 'main' }
+  expect((await look([FILE], { own }))[0]?.lastRun?.conclusion).toBe('failure')
+  github.workflows.addRun(FILE, { event: 'workflow_run' })
+  expect((await look([FILE], { own }))[0]?.lastRun?.conclusion).toBe('success')
+})
+
+test('a run that gave way to one that is under way is not judged; without such a one it is', async () => {
+  github.workflows.set(FILE)
+  github.workflows.addRun(FILE)
+  github.workflows.addRun(FILE, { conclusion: 'cancelled' })
+  expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('cancelled')
+  const next = github.workflows.addRun(FILE, { status: 'pending', conclusion: null, event: 'workflow_dispatch' })
+  expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('success')
+  Object.assign(next, { status: 'completed', conclusion: 'cancelled' })
+  expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('cancelled')
+})
+
+test('a month of runs that were skipped does not hide the failure before it', async () => {
+  github.workflows.set(FILE)
+  github.workflows.addRun(FILE, { conclusion: 'failure' })
+  for (let day = 0; day < 45; day += 1) github.workflows.addRun(FILE, { conclusion: 'skipped' })
+  expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('failure')
 })
 
 test('a run that was started again counts by its number and as it ended last', async () => {
@@ -90,7 +118,7 @@ test('what fails for a moment is asked for again, a limit that lasts is told at 
       expect(await look([FILE])).toMatchObject([{ state: 'active', lastRun: { conclusion: 'success' } }])
     }
   }
-  expect(github.asked()).toHaveLength(2 * passing.length * 5)
+  expect(github.asked()).toHaveLength(2 * passing.length * 6)
 
   github.fail(/./, LIMITED)
   const error = await refusalOf(look([FILE]))

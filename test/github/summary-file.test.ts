@@ -49,8 +49,11 @@ test('without a summary file nothing is written and nothing fails', () => {
 })
 
 test('the context says where and why the step runs', () => {
+  const event = join(folder, 'event.json')
+  writeFileSync(event, JSON.stringify({ repository: { default_branch: 'trunk' } }))
   const { context } = actionsRunner({
     GITHUB_EVENT_NAME: 'pull_request_target',
+    GITHUB_EVENT_PATH: event,
     GITHUB_REPOSITORY: 'your-org/shop',
     GITHUB_SERVER_URL: 'https://github.example.org',
     GITHUB_RUN_ID: '12',
@@ -70,6 +73,7 @@ test('the context says where and why the step runs', () => {
     runUrl: 'https://github.example.org/your-org/shop/actions/runs/12/attempts/2',
     actor: 'octocat',
     ref: 'refs/heads/main',
+    defaultBranch: 'trunk',
     isPullRequest: true,
     isFromFork: true,
     isHosted: true,
