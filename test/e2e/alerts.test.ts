@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import type { Report } from '../../src/reports/report.ts'
 import { FakeGitHub, NOT_ACCESSIBLE } from '../github/fake-github.ts'
@@ -87,6 +88,8 @@ test('an issue is opened with the cause, closed when all is well, opened again; 
   expect(pings).toEqual([`/${KEY}/fail`, `/${KEY}`, `/${KEY}/fail`])
 
   const verify = (inputs: Record<string, string>) => lab.run('action-verify', storage, inputs, { github })
+  // No `max-age` is shorter than a second.
+  await sleep(1_000)
   expectExit(await verify({ 'max-age': '1s' }), 1)
   expect(issue?.title).toBe('Backup alert for shop: dump/run, verify/backup-age')
   // Which the dump wrote down: the verification does not know it.
