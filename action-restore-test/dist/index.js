@@ -46386,6 +46386,7 @@ function readContext(env) {
     const runUrl = describeRun(env, repository);
     const workflowFile = ownFile(env, repository);
     const payload = readPayload(env);
+    const defaultBranch = payload.repository?.default_branch || scheduledBranch(event, env);
     const origin = (event === 'workflow_run' && payload.workflow_run?.event) || event;
     const isPullRequest = origin.startsWith('pull_request');
     const isOfOthers = headRepository(event, payload) !== repository || env.GITHUB_ACTOR === 'dependabot[bot]';
@@ -46397,7 +46398,7 @@ function readContext(env) {
         ...(runUrl && { runUrl }),
         ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
         ref: env.GITHUB_REF ?? '',
-        ...(payload.repository?.default_branch && { defaultBranch: payload.repository.default_branch }),
+        ...(defaultBranch && { defaultBranch }),
         isPullRequest,
         isFromFork: isPullRequest && isOfOthers,
         isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',
@@ -46411,6 +46412,10 @@ function describeRun(env, repository) {
         return undefined;
     const run = `${env.GITHUB_SERVER_URL || 'https://github.com'}/${repository}/actions/runs/${env.GITHUB_RUN_ID}`;
     return Number(env.GITHUB_RUN_ATTEMPT) > 1 ? `${run}/attempts/${env.GITHUB_RUN_ATTEMPT}` : run;
+}
+/** A schedule runs on the default branch, and its event may say nothing of the repository. */
+function scheduledBranch(event, env) {
+    return event === 'schedule' ? env.GITHUB_REF?.replace(/^refs\/heads\//, '') : undefined;
 }
 /** From `owner/name/.github/workflows/file.yml@refs/heads/main`; a workflow that an organization requires lies elsewhere. */
 function ownFile(env, repository) {

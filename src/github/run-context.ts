@@ -18,6 +18,7 @@ export function readContext(env: NodeJS.ProcessEnv): RunContext {
   const runUrl = describeRun(env, repository)
   const workflowFile = ownFile(env, repository)
   const payload = readPayload(env)
+  const defaultBranch = payload.repository?.default_branch || scheduledBranch(event, env)
   const origin = (event === 'workflow_run' && payload.workflow_run?.event) || event
   const isPullRequest = origin.startsWith('pull_request')
   const isOfOthers = headRepository(event, payload) !== repository || env.GITHUB_ACTOR === 'dependabot[bot]'
@@ -29,7 +30,7 @@ export function readContext(env: NodeJS.ProcessEnv): RunContext {
     ...(runUrl && { runUrl }),
     ...(env.GITHUB_ACTOR && { actor: env.GITHUB_ACTOR }),
     ref: env.GITHUB_REF ?? '',
-    ...(payload.repository?.default_branch && { defaultBranch: payload.repository.default_branch }),
+    ...(defaultBranch && { defaultBranch }),
     isPullRequest,
     isFromFork: isPullRequest && isOfOthers,
     isHosted: env.RUNNER_ENVIRONMENT === 'github-hosted',
@@ -43,6 +44,11 @@ function describeRun(env: NodeJS.ProcessEnv, repository: string): string | undef
   if (!env.GITHUB_RUN_ID || repository === '') return undefined
   const run = `${env.GITHUB_SERVER_URL || 'https://github.com'}/${repository}/actions/runs/${env.GITHUB_RUN_ID}`
   return Number(env.GITHUB_RUN_ATTEMPT) > 1 ? `${run}/attempts/${env.GITHUB_RUN_ATTEMPT}` : run
+}
+
+/** A schedule runs on the default branch, and its event may say nothing of the repository. */
+function scheduledBranch(event: string, env: NodeJS.ProcessEnv): string | undefined {
+  return event === 'schedule' ? env.GITHUB_REF?.replace(/^refs\/heads\//, '') : undefined
 }
 
 /** From `owner/name/.github/workflows/file.yml@refs/heads/main`; a workflow that an organization requires lies elsewhere. */

@@ -82,6 +82,28 @@ test('a run that gave way to one that is under way is not judged; without such a
   expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('cancelled')
 })
 
+test('a run that is under way again is no newer one', async () => {
+  github.workflows.set(FILE)
+  github.workflows.addRun(FILE, { status: 'in_progress', conclusion: null })
+  github.workflows.addRun(FILE, { conclusion: 'cancelled' })
+  expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('cancelled')
+})
+
+test('many that gave way hide no failure before them', async () => {
+  github.workflows.set(FILE)
+  github.workflows.addRun(FILE, { conclusion: 'failure' })
+  for (let index = 0; index < 45; index += 1) github.workflows.addRun(FILE, { conclusion: 'cancelled' })
+  github.workflows.addRun(FILE, { status: 'queued', conclusion: null })
+  expect((await look([FILE]))[0]?.lastRun?.conclusion).toBe('failure')
+})
+
+test('no more than three pages of an event are asked for', async () => {
+  github.workflows.set(FILE)
+  for (let index = 0; index < 200; index += 1) github.workflows.addRun(FILE, { conclusion: 'skipped' })
+  expect((await look([FILE]))[0]).not.toHaveProperty('lastRun')
+  expect(github.asked()).toHaveLength(1 + 3 + 3)
+})
+
 test('a month of runs that were skipped does not hide the failure before it', async () => {
   github.workflows.set(FILE)
   github.workflows.addRun(FILE, { conclusion: 'failure' })

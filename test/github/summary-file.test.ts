@@ -86,6 +86,18 @@ test('the context says where and why the step runs', () => {
   expect(actionsRunner(required).context).not.toHaveProperty('workflowFile')
 })
 
+test('a schedule runs on the default branch, whose name its event may leave out', () => {
+  const event = join(folder, 'schedule.json')
+  const branchOf = (name: string, payload: unknown) => {
+    writeFileSync(event, JSON.stringify(payload))
+    const env = { GITHUB_EVENT_NAME: name, GITHUB_EVENT_PATH: event, GITHUB_REF: 'refs/heads/release/1' }
+    return actionsRunner(env).context.defaultBranch
+  }
+  expect(branchOf('schedule', { schedule: '47 6 * * *' })).toBe('release/1')
+  expect(branchOf('schedule', { repository: { default_branch: 'trunk' } })).toBe('trunk')
+  expect(branchOf('workflow_dispatch', {})).toBeUndefined()
+})
+
 test('a run that follows another one goes back to the event of that one', () => {
   const follow = (payload: unknown, actor = 'octocat') => {
     const file = join(folder, 'event.json')
