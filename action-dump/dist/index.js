@@ -39992,7 +39992,7 @@ function reasonOf(error) {
 ;// CONCATENATED MODULE: ./src/backup-set/retention.ts
 
 
-/** A set from further ahead than clocks differ. */
+/** A set from further ahead than clocks differ is from the future. */
 const FUTURE_SECONDS = 300;
 /**
  * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.
@@ -43735,12 +43735,7 @@ async function listSets(storage, database) {
 }
 /** A key that is not named like a head is not a set. */
 function setsAmong(keys, database) {
-    const prefix = backup_set_layout/* layout */.Zp.heads(database);
-    const sets = keys.flatMap((key) => {
-        const isHead = key.startsWith(prefix) && key.endsWith('.json');
-        return (isHead ? (0,backup_set_layout/* parseSetId */.h_)(key.slice(prefix.length, -'.json'.length)) : undefined) ?? [];
-    });
-    return sets.sort(backup_set_layout/* newestFirst */.ll);
+    return keys.flatMap((key) => (0,backup_set_layout/* parseHeadKey */.DZ)(key, database) ?? []).sort(backup_set_layout/* newestFirst */.ll);
 }
 /** What ends every document; nothing else tells of a head that it is whole. */
 const LINE_END = 0x0a;

@@ -45277,12 +45277,7 @@ async function listSets(storage, database) {
 }
 /** A key that is not named like a head is not a set. */
 function setsAmong(keys, database) {
-    const prefix = backup_set_layout/* layout */.Zp.heads(database);
-    const sets = keys.flatMap((key) => {
-        const isHead = key.startsWith(prefix) && key.endsWith('.json');
-        return (isHead ? (0,backup_set_layout/* parseSetId */.h_)(key.slice(prefix.length, -'.json'.length)) : undefined) ?? [];
-    });
-    return sets.sort(backup_set_layout/* newestFirst */.ll);
+    return keys.flatMap((key) => (0,backup_set_layout/* parseHeadKey */.DZ)(key, database) ?? []).sort(backup_set_layout/* newestFirst */.ll);
 }
 /** What ends every document; nothing else tells of a head that it is whole. */
 const LINE_END = 0x0a;
@@ -45472,13 +45467,14 @@ async function orNone(read) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   DZ: () => (/* binding */ parseHeadKey),
 /* harmony export */   Zm: () => (/* binding */ randomName),
 /* harmony export */   Zp: () => (/* binding */ layout),
 /* harmony export */   dh: () => (/* binding */ compactTime),
 /* harmony export */   h_: () => (/* binding */ parseSetId),
 /* harmony export */   ll: () => (/* binding */ newestFirst)
 /* harmony export */ });
-/* unused harmony exports newSetId, parseHeadKey */
+/* unused harmony export newSetId */
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7598);
 /* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_0___default = /*#__PURE__*/__nccwpck_require__.n(node_crypto__WEBPACK_IMPORTED_MODULE_0__);
 

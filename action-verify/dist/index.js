@@ -40205,7 +40205,7 @@ function readHeartbeatUrl(inputs) {
 
 /***/ }),
 
-/***/ 8145:
+/***/ 6578:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -40214,6 +40214,8 @@ __nccwpck_require__.d(__webpack_exports__, {
   x: () => (/* binding */ retainAfterVerify)
 });
 
+// EXTERNAL MODULE: ./src/backup-set/retention.ts
+var retention = __nccwpck_require__(4809);
 // EXTERNAL MODULE: ./src/base/units.ts
 var units = __nccwpck_require__(9182);
 // EXTERNAL MODULE: ./src/backup-set/layout.ts
@@ -40596,114 +40598,6 @@ function reasonOf(error) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/backup-set/retention.ts
-
-
-/** A set from further ahead than clocks differ. */
-const FUTURE_SECONDS = 300;
-/**
- * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.
- *
- * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
- *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
- * - Where a run has `examined` one set, that one stays, and so does what is newer, which counts for nothing: nobody knows
- *   yet whether it is good, and what is known to be good must not go for it.
- * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
- *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
- * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
- *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
- *   that a newer proven set takes over from an older one.
- */
-function planRetention(sets, policy, { now, written, examined }) {
-    const sorted = [...sets].sort(layout/* newestFirst */.ll);
-    const latest = now.getTime() + FUTURE_SECONDS * 1_000;
-    const isNewer = (set) => examined !== undefined && (0,layout/* newestFirst */.ll)(set, examined) < 0;
-    const present = sorted.filter((set) => set.takenAt.getTime() <= latest && !isNewer(set));
-    const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
-    const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
-    const keptDays = new Set(present
-        .filter((set) => isWhole(set) && (reasons.has(set.id) || ifHealthy.has(set.id)))
-        .map(({ takenAt }) => dayOf(takenAt)));
-    return sorted.map((set) => {
-        const kept = [
-            ...(reasons.get(set.id) ?? []),
-            ...(set.id === written ? ['written by this run'] : []),
-            ...(set.id === examined?.id ? ['examined by this run'] : []),
-            ...(isNewer(set) ? ['newer than what this run has examined'] : []),
-            ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
-        ];
-        if (kept.length > 0)
-            return { set, fate: 'keep', reasons: kept };
-        const [still] = ifHealthy.get(set.id) ?? [];
-        if (still !== undefined)
-            return { set, fate: 'keep', reasons: [`damaged, and kept as if it were not: ${still}`] };
-        const why = deletionReason(set, policy, keptDays);
-        if (set.lockUntil === undefined || set.lockUntil <= now)
-            return { set, fate: 'delete', reasons: [why] };
-        return { set, fate: 'retained', reasons: [`locked until ${(0,units/* formatInstant */.r4)(set.lockUntil)}`, why] };
-    });
-}
-/** Why each set stays, by its id; what is not in the map may go. The sets are the newest first, and all of them count. */
-function keepingReasons(sets, policy) {
-    const reasons = new Map();
-    const keep = (set, reason) => {
-        if (set)
-            reasons.set(set.id, [...(reasons.get(set.id) ?? []), reason]);
-    };
-    const whole = sets.filter(isWhole);
-    keep(whole.find(isProven), 'the newest proven backup');
-    for (const set of whole.slice(0, policy.keepLast))
-        keep(set, `newest ${policy.keepLast}`);
-    for (const { name, count, periodOf } of periodsOf(policy)) {
-        const periods = Map.groupBy(whole, ({ takenAt }) => periodOf(takenAt));
-        for (const [period, members] of [...periods].slice(0, count)) {
-            const proven = members.find(isProven);
-            keep(members[0], `${name} of ${period}`);
-            if (proven !== members[0])
-                keep(proven, `${name} of ${period}, proven`);
-        }
-    }
-    for (const set of sets.filter((one) => !isWhole(one)).slice(0, policy.keepPartial)) {
-        keep(set, `newest ${policy.keepPartial} partial`);
-    }
-    return reasons;
-}
-function isWhole({ content }) {
-    return content === 'whole';
-}
-function isProven({ state }) {
-    return state === 'proven';
-}
-function periodsOf({ keepDaily, keepWeekly, keepMonthly }) {
-    return [
-        { name: 'daily', count: keepDaily, periodOf: dayOf },
-        { name: 'weekly', count: keepWeekly, periodOf: weekOf },
-        { name: 'monthly', count: keepMonthly, periodOf: (date) => dayOf(date).slice(0, 7) },
-    ];
-}
-function deletionReason(set, policy, keptDays) {
-    const damaged = set.state === 'damaged' ? 'damaged; ' : '';
-    if (!isWhole(set))
-        return `${damaged}older than the newest ${policy.keepPartial} partial`;
-    const day = dayOf(set.takenAt);
-    if (keptDays.has(day))
-        return `${damaged}another of ${day} is kept`;
-    const limits = periodsOf(policy).filter(({ count }) => count > 0);
-    const reach = [`keep-last ${policy.keepLast}`, ...limits.map(({ name, count }) => `keep-${name} ${count}`)];
-    return `${damaged}older than ${reach.join(', ')} reach`;
-}
-/** `2026-11-22`, in UTC. */
-function dayOf(date) {
-    return date.toISOString().slice(0, 10);
-}
-/** `2026-W47`: the week of ISO 8601 begins on Monday and belongs to the year of its Thursday. */
-function weekOf(date) {
-    const day = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
-    const thursday = new Date(day + (4 - (date.getUTCDay() || 7)) * 86_400_000);
-    const days = Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000);
-    return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`;
-}
-
 ;// CONCATENATED MODULE: ./src/backup-set/retire.ts
 
 
@@ -40728,7 +40622,7 @@ async function retireSets(options) {
     const { considered, foreign, isHistory } = read;
     const { written, examined } = options;
     const now = options.clock.now();
-    const decisions = planRetention(considered, options.policy, {
+    const decisions = (0,retention/* planRetention */.S)(considered, options.policy, {
         now,
         ...(written !== undefined && { written }),
         ...(examined && { examined }),
@@ -40855,9 +40749,8 @@ function rowOf({ takenAt, ...set }) {
 
 
 
+
 const VOUCHING = new Set(modes/* CHECKS */.u.filter(({ vouches }) => vouches).map(({ id }) => id));
-/** So far may clocks differ. */
-const retain_after_verify_FUTURE_SECONDS = 300;
 /**
  * Older backups go once the one that was examined is known to be good, as far as this run could tell; and what belongs to
  * none goes. Whoever asks for that here relies on it: that it could not be done is a check that fails.
@@ -40889,7 +40782,7 @@ async function retainAfterVerify(runner, storage, report, { inputs, examined }) 
 function against({ checks, backupAgeSeconds = 0 }) {
     const isGood = ({ status, blocked }) => status === 'passed' || (status === 'not run' && !blocked);
     const bad = checks.filter((check) => VOUCHING.has(check.id) && !isGood(check)).map(({ title }) => title);
-    return backupAgeSeconds < -retain_after_verify_FUTURE_SECONDS ? [...bad, 'its time lies in the future'] : bad;
+    return backupAgeSeconds < -retention/* FUTURE_SECONDS */.M ? [...bad, 'its time lies in the future'] : bad;
 }
 function resultOf(findings, isWithheld, retention) {
     const check = { id: 'retention', title: 'Older backups go when their time is over' };
@@ -43812,7 +43705,7 @@ __nccwpck_require__.a(module, async (__webpack_handle_async_dependencies__, __we
 /* harmony import */ var _describe_set_js__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(291);
 /* harmony import */ var _find_backup_js__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(8127);
 /* harmony import */ var _keep_evidence_js__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(3094);
-/* harmony import */ var _retain_after_verify_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(8145);
+/* harmony import */ var _retain_after_verify_js__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(6578);
 /* harmony import */ var _session_js__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(5405);
 /* harmony import */ var _standing_js__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(3711);
 /* harmony import */ var _verify_inputs_js__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(8187);
@@ -44673,12 +44566,7 @@ async function listSets(storage, database) {
 }
 /** A key that is not named like a head is not a set. */
 function setsAmong(keys, database) {
-    const prefix = backup_set_layout/* layout */.Zp.heads(database);
-    const sets = keys.flatMap((key) => {
-        const isHead = key.startsWith(prefix) && key.endsWith('.json');
-        return (isHead ? (0,backup_set_layout/* parseSetId */.h_)(key.slice(prefix.length, -'.json'.length)) : undefined) ?? [];
-    });
-    return sets.sort(backup_set_layout/* newestFirst */.ll);
+    return keys.flatMap((key) => (0,backup_set_layout/* parseHeadKey */.DZ)(key, database) ?? []).sort(backup_set_layout/* newestFirst */.ll);
 }
 /** What ends every document; nothing else tells of a head that it is whole. */
 const LINE_END = 0x0a;
@@ -45451,6 +45339,125 @@ async function readContents(set, identities, signal) {
 
 /***/ }),
 
+/***/ 4809:
+/***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
+
+/* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
+/* harmony export */   M: () => (/* binding */ FUTURE_SECONDS),
+/* harmony export */   S: () => (/* binding */ planRetention)
+/* harmony export */ });
+/* harmony import */ var _base_units_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9182);
+/* harmony import */ var _layout_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1197);
+
+
+/** A set from further ahead than clocks differ is from the future. */
+const FUTURE_SECONDS = 300;
+/**
+ * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.
+ *
+ * - The newest proven set and the `keepLast` newest whole ones stay, whatever else is said; so do `written`, the set of
+ *   this very run, and what a clock that was wrong put into the future, which counts for nothing.
+ * - Where a run has `examined` one set, that one stays, and so does what is newer, which counts for nothing: nobody knows
+ *   yet whether it is good, and what is known to be good must not go for it.
+ * - Of a day, week or month the newest set stays, and the newest proven one with it: a restore test must not cost the
+ *   other one its place. Only days, weeks and months that have a set are counted, so a pause of dumps deletes nothing.
+ * - Damaged sets are not counted, so that others stay in their place; and they stay themselves for as long as they would
+ *   if nothing had been found. So evidence, mistaken or forged, may lengthen a set's life but never shortens it, save
+ *   that a newer proven set takes over from an older one.
+ */
+function planRetention(sets, policy, { now, written, examined }) {
+    const sorted = [...sets].sort(_layout_js__WEBPACK_IMPORTED_MODULE_1__/* .newestFirst */ .ll);
+    const latest = now.getTime() + FUTURE_SECONDS * 1_000;
+    const isNewer = (set) => examined !== undefined && (0,_layout_js__WEBPACK_IMPORTED_MODULE_1__/* .newestFirst */ .ll)(set, examined) < 0;
+    const present = sorted.filter((set) => set.takenAt.getTime() <= latest && !isNewer(set));
+    const reasons = keepingReasons(present.filter(({ state }) => state !== 'damaged'), policy);
+    const ifHealthy = keepingReasons(present.map((set) => ({ ...set, state: set.stateIfHealthy })), policy);
+    const keptDays = new Set(present
+        .filter((set) => isWhole(set) && (reasons.has(set.id) || ifHealthy.has(set.id)))
+        .map(({ takenAt }) => dayOf(takenAt)));
+    return sorted.map((set) => {
+        const kept = [
+            ...(reasons.get(set.id) ?? []),
+            ...(set.id === written ? ['written by this run'] : []),
+            ...(set.id === examined?.id ? ['examined by this run'] : []),
+            ...(isNewer(set) ? ['newer than what this run has examined'] : []),
+            ...(set.takenAt.getTime() > latest ? ['from the future: some clock is wrong'] : []),
+        ];
+        if (kept.length > 0)
+            return { set, fate: 'keep', reasons: kept };
+        const [still] = ifHealthy.get(set.id) ?? [];
+        if (still !== undefined)
+            return { set, fate: 'keep', reasons: [`damaged, and kept as if it were not: ${still}`] };
+        const why = deletionReason(set, policy, keptDays);
+        if (set.lockUntil === undefined || set.lockUntil <= now)
+            return { set, fate: 'delete', reasons: [why] };
+        return { set, fate: 'retained', reasons: [`locked until ${(0,_base_units_js__WEBPACK_IMPORTED_MODULE_0__/* .formatInstant */ .r4)(set.lockUntil)}`, why] };
+    });
+}
+/** Why each set stays, by its id; what is not in the map may go. The sets are the newest first, and all of them count. */
+function keepingReasons(sets, policy) {
+    const reasons = new Map();
+    const keep = (set, reason) => {
+        if (set)
+            reasons.set(set.id, [...(reasons.get(set.id) ?? []), reason]);
+    };
+    const whole = sets.filter(isWhole);
+    keep(whole.find(isProven), 'the newest proven backup');
+    for (const set of whole.slice(0, policy.keepLast))
+        keep(set, `newest ${policy.keepLast}`);
+    for (const { name, count, periodOf } of periodsOf(policy)) {
+        const periods = Map.groupBy(whole, ({ takenAt }) => periodOf(takenAt));
+        for (const [period, members] of [...periods].slice(0, count)) {
+            const proven = members.find(isProven);
+            keep(members[0], `${name} of ${period}`);
+            if (proven !== members[0])
+                keep(proven, `${name} of ${period}, proven`);
+        }
+    }
+    for (const set of sets.filter((one) => !isWhole(one)).slice(0, policy.keepPartial)) {
+        keep(set, `newest ${policy.keepPartial} partial`);
+    }
+    return reasons;
+}
+function isWhole({ content }) {
+    return content === 'whole';
+}
+function isProven({ state }) {
+    return state === 'proven';
+}
+function periodsOf({ keepDaily, keepWeekly, keepMonthly }) {
+    return [
+        { name: 'daily', count: keepDaily, periodOf: dayOf },
+        { name: 'weekly', count: keepWeekly, periodOf: weekOf },
+        { name: 'monthly', count: keepMonthly, periodOf: (date) => dayOf(date).slice(0, 7) },
+    ];
+}
+function deletionReason(set, policy, keptDays) {
+    const damaged = set.state === 'damaged' ? 'damaged; ' : '';
+    if (!isWhole(set))
+        return `${damaged}older than the newest ${policy.keepPartial} partial`;
+    const day = dayOf(set.takenAt);
+    if (keptDays.has(day))
+        return `${damaged}another of ${day} is kept`;
+    const limits = periodsOf(policy).filter(({ count }) => count > 0);
+    const reach = [`keep-last ${policy.keepLast}`, ...limits.map(({ name, count }) => `keep-${name} ${count}`)];
+    return `${damaged}older than ${reach.join(', ')} reach`;
+}
+/** `2026-11-22`, in UTC. */
+function dayOf(date) {
+    return date.toISOString().slice(0, 10);
+}
+/** `2026-W47`: the week of ISO 8601 begins on Monday and belongs to the year of its Thursday. */
+function weekOf(date) {
+    const day = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
+    const thursday = new Date(day + (4 - (date.getUTCDay() || 7)) * 86_400_000);
+    const days = Math.floor((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000);
+    return `${thursday.getUTCFullYear()}-W${String(Math.floor(days / 7) + 1).padStart(2, '0')}`;
+}
+
+
+/***/ }),
+
 /***/ 425:
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
@@ -46202,9 +46209,12 @@ __nccwpck_require__.d(__webpack_exports__, {
   u: () => (/* binding */ CHECKS)
 });
 
+// EXTERNAL MODULE: ./src/backup-set/retention.ts
+var retention = __nccwpck_require__(4809);
 // EXTERNAL MODULE: ./src/base/units.ts
 var units = __nccwpck_require__(9182);
 ;// CONCATENATED MODULE: ./src/checks/backup-age.ts
+
 
 const backupAgeCheck = {
     id: 'backup-age',
@@ -46215,7 +46225,7 @@ const backupAgeCheck = {
         const age = (0,units/* formatDuration */.a3)(Math.max(0, seconds));
         if (!newest)
             return { status: 'not run', summary: `${age} old, but not chosen as the newest`, findings: [] };
-        if (seconds < -300) {
+        if (seconds < -retention/* FUTURE_SECONDS */.M) {
             const message = `The snapshot of ${head.id} lies ${(0,units/* formatDuration */.a3)(-seconds)} in the future`;
             const remedy = 'Set the clock of the database server or of this runner; if both are right, the set was forged.';
             return { summary: 'from the future', findings: [{ severity: 'failure', message, remedy }] };

@@ -1,4 +1,5 @@
 import type { SetId } from '../backup-set/layout.ts'
+import { FUTURE_SECONDS } from '../backup-set/retention.ts'
 import { withheldFinding } from '../backup-set/retention-findings.ts'
 import { sweepLeftOvers } from '../backup-set/sweep.ts'
 import { type CheckResult, type Finding, statusOf, verdictOf } from '../base/findings.ts'
@@ -12,8 +13,6 @@ import { retain } from './retain.ts'
 import type { VerifyInputs } from './verify-inputs.ts'
 
 const VOUCHING = new Set(CHECKS.filter(({ vouches }) => vouches).map(({ id }) => id))
-/** So far may clocks differ. */
-const FUTURE_SECONDS = 300
 
 /**
  * Older backups go once the one that was examined is known to be good, as far as this run could tell; and what belongs to

@@ -4,7 +4,7 @@ import type { Storage } from '../storage/storage.ts'
 import { damagedDocument, type Head, headSchema, parseDocument } from './documents.ts'
 import { evidenceAmong } from './evidence.ts'
 import { EvidenceBook } from './evidence-book.ts'
-import { layout, newestFirst, parseSetId, type SetId } from './layout.ts'
+import { layout, newestFirst, parseHeadKey, type SetId } from './layout.ts'
 
 /** What a reader asked for: `latest`, `proven`, a set's id, or a time. */
 export type SetChoice = { kind: 'latest' } | { kind: 'proven' } | { kind: 'id'; id: string } | { kind: 'at'; at: Date }
@@ -69,12 +69,7 @@ export async function listSets(storage: Storage, database: string): Promise<SetI
 
 /** A key that is not named like a head is not a set. */
 function setsAmong(keys: readonly string[], database: string): SetId[] {
-  const prefix = layout.heads(database)
-  const sets = keys.flatMap((key) => {
-    const isHead = key.startsWith(prefix) && key.endsWith('.json')
-    return (isHead ? parseSetId(key.slice(prefix.length, -'.json'.length)) : undefined) ?? []
-  })
-  return sets.sort(newestFirst)
+  return keys.flatMap((key) => parseHeadKey(key, database) ?? []).sort(newestFirst)
 }
 
 /** What ends every document; nothing else tells of a head that it is whole. */

@@ -35,8 +35,8 @@ export interface Decision<S extends RetainableSet = RetainableSet> {
   reasons: string[]
 }
 
-/** A set from further ahead than clocks differ. */
-const FUTURE_SECONDS = 300
+/** A set from further ahead than clocks differ is from the future. */
+export const FUTURE_SECONDS = 300
 
 /**
  * What to do with each set, newest first. It depends on nothing but its arguments, and not on their order.

@@ -1,4 +1,5 @@
 import type { Catalog } from '../backup-set/find.ts'
+import { FUTURE_SECONDS } from '../backup-set/retention.ts'
 import type { Finding } from '../base/findings.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Check } from './check.ts'
@@ -11,7 +12,7 @@ export const backupAgeCheck: Check = {
     const seconds = (clock.now().getTime() - new Date(head.takenAt).getTime()) / 1_000
     const age = formatDuration(Math.max(0, seconds))
     if (!newest) return { status: 'not run', summary: `${age} old, but not chosen as the newest`, findings: [] }
-    if (seconds < -300) {
+    if (seconds < -FUTURE_SECONDS) {
       const message = `The snapshot of ${head.id} lies ${formatDuration(-seconds)} in the future`
       const remedy = 'Set the clock of the database server or of this runner; if both are right, the set was forged.'
       return { summary: 'from the future', findings: [{ severity: 'failure', message, remedy }] }
