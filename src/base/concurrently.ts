@@ -12,3 +12,13 @@ export async function mapConcurrently<T, R>(
   await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, lane))
   return results
 }
+
+/** The results of all of them; or, once none of them runs any more, the first failure in their order. */
+export async function allEnded<T extends readonly unknown[]>(
+  works: {
+    [K in keyof T]: Promise<T[K]>
+  },
+): Promise<T> {
+  await Promise.allSettled(works)
+  return (await Promise.all(works)) as unknown as T
+}

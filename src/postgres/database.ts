@@ -59,6 +59,20 @@ export interface Database {
   close(): Promise<void>
 }
 
+/** A connection for this work alone. */
+export async function withClient<T>(
+  database: Database,
+  purpose: string,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await database.connect(purpose)
+  try {
+    return await work(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
 export interface OpenOptions extends Network {
   /** A directory of the caller's for the password file. */
   temp: string

@@ -1,9 +1,10 @@
 import type { Contents } from '../backup-set/documents.ts'
+import { allEnded } from '../base/concurrently.ts'
 import { type CheckResult, type Finding, statusOf } from '../base/findings.ts'
 import type { Clock } from '../base/ports.ts'
 import { type Meter, silentMeter } from '../base/progress.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
-import type { Database } from '../postgres/database.ts'
+import { type Database, withClient } from '../postgres/database.ts'
 import type { OwnSetting } from '../postgres/database-settings.ts'
 import {
   compareInventories,
@@ -70,9 +71,11 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
   const timed = timer(options.clock)
   const dumped = [...contents.tables, contents.largeObjects].map(({ fingerprint }) => fingerprint)
   meter.expect(addFingerprints(...dumped).bytes, 'exactly')
-  const tables = await timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal, meter }))
-  const largeObjects = await timed(() => withClient(target, (client) => readLargeObjects(client, signal, meter)))
-  const restored = await timed(() => withClient(target, readInventory))
+  const [tables, largeObjects, restored] = await allEnded([
+    timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal, meter })),
+    timed(() => withClient(target, 'proof', (client) => readLargeObjects(client, signal, meter))),
+    timed(() => withClient(target, 'proof', readInventory)),
+  ])
   const checks = [
     result(
       'restore-errors',
@@ -232,17 +235,5 @@ function timer(clock: Clock) {
     const began = clock.now().getTime()
     const value = await work()
     return { value, seconds: (clock.now().getTime() - began) / 1_000 }
-  }
-}
-
-async function withClient<T>(
-  target: Database,
-  work: (client: Awaited<ReturnType<Database['connect']>>) => Promise<T>,
-): Promise<T> {
-  const client = await target.connect('proof')
-  try {
-    return await work(client)
-  } finally {
-    await client.end()
   }
 }

@@ -1,10 +1,10 @@
-import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
-import { to as copyTo } from 'pg-copy-streams'
 import type { Contents } from '../backup-set/documents.ts'
+import { allEnded } from '../base/concurrently.ts'
 import type { Meter } from '../base/progress.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
-import type { Database } from '../postgres/database.ts'
+import { copyOut } from '../postgres/copy-out.ts'
+import { type Database, withClient } from '../postgres/database.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { type Toc, tableDataEntries } from '../postgres/toc.ts'
 import {
@@ -14,6 +14,7 @@ import {
   LineFingerprinter,
   sameFingerprint,
 } from '../streams/fingerprint.ts'
+import { type Reading, readings, type TableRead } from './read-back.ts'
 import type { RootRows } from './root-rows.ts'
 import { describeServerError, failureOf } from './server-messages.ts'
 
@@ -45,8 +46,11 @@ export interface ProofOptions {
 interface Comparison {
   label: string
   dumped: Fingerprint
-  /** How to read the rows back, each as one COPY TO statement. */
-  statements: string[]
+  reads: TableRead[]
+  /** The sum of what was read back so far. */
+  restored: Fingerprint
+  /** Why it cannot be equal, whatever else is read. */
+  problem?: Pick<TableProof, 'status' | 'note'>
 }
 
 /**
@@ -54,20 +58,15 @@ interface Comparison {
  * any order. What was loaded via a partition root is compared as a whole: its rows may have changed places.
  */
 export async function proveTables(options: ProofOptions): Promise<TableProof[]> {
+  const { target, jobs } = options
   const comparisons = plan(options)
-  const proofs: TableProof[] = []
-  const work = async () => {
-    const client = await options.target.connect('proof')
-    try {
-      for (let next = comparisons.shift(); next !== undefined; next = comparisons.shift()) {
-        proofs.push(await compare(client, next, options))
-      }
-    } finally {
-      await client.end().catch(() => undefined)
-    }
-  }
-  await Promise.all(Array.from({ length: Math.max(1, options.jobs) }, work))
-  return proofs.sort((a, b) => b.bytes - a.bytes || (a.table < b.table ? -1 : 1))
+  const queue = await withClient(target, 'proof', (client) => readings(client, comparisons, jobs))
+  const work = () =>
+    withClient(target, 'proof', async (client) => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await take(client, next, options)
+    }).finally(() => queue.splice(0))
+  await allEnded(Array.from({ length: Math.max(1, jobs) }, work))
+  return comparisons.map(judge).sort((a, b) => b.bytes - a.bytes || (a.table < b.table ? -1 : 1))
 }
 
 function plan({ contents, inventory, toc, rootRows }: ProofOptions): Comparison[] {
@@ -80,56 +79,59 @@ function plan({ contents, inventory, toc, rootRows }: ProofOptions): Comparison[
     const key = entry.viaPartitionRoot ? `root ${entry.table}` : own
     const name = `${readable(entry.schema)}.${readable(entry.name)}`
     const label = entry.viaPartitionRoot ? `${entry.table} (all partitions)` : name
-    const group = groups.get(key) ?? { label, dumped: EMPTY_FINGERPRINT, statements: [] }
+    const group = groups.get(key) ?? { label, dumped: EMPTY_FINGERPRINT, reads: [], restored: EMPTY_FINGERPRINT }
     const dumped = rootRows.fingerprintOf(entry) ?? fingerprints.get(entry.fileName) ?? EMPTY_FINGERPRINT
     group.dumped = addFingerprints(group.dumped, dumped)
-    group.statements.push(readStatement(rootRows.columnsOf(entry), own, conditions.get(entry.oid), encoding))
+    const columns = rootRows.columnsOf(entry)
+    group.reads.push({ own, columns, condition: conditions.get(entry.oid) ?? '', encoding, bytes: dumped.bytes })
     groups.set(key, group)
   }
-  return [...groups.values()].sort((a, b) => b.dumped.bytes - a.dumped.bytes)
+  return [...groups.values()]
 }
 
-function readStatement(list: string, own: string, condition: string | undefined, encoding: string): string {
-  const options = `to stdout (encoding '${encoding}')`
-  if (condition === undefined || condition === '') return `copy ${own} ${list} ${options}`
-  const columns = list.replace(/^\(|\)$/g, '')
-  return `copy (select ${columns} from only ${own} ${condition}) ${options}`
-}
+type Reporting = Pick<ProofOptions, 'signal' | 'meter'>
 
-type Reading = Pick<ProofOptions, 'signal' | 'meter'>
-
-async function compare(client: pg.Client, comparison: Comparison, reading: Reading): Promise<TableProof> {
-  const { label, dumped, statements } = comparison
-  const facts = { table: label, rows: dumped.rows, bytes: dumped.bytes, members: statements.length }
-  let restored = EMPTY_FINGERPRINT
-  for (const statement of statements) {
-    try {
-      restored = addFingerprints(restored, await readFingerprint(client, statement, reading))
-    } catch (error) {
-      reading.signal.throwIfAborted()
-      const code = (error as { code?: string }).code
-      if (code === '42P01' || code === '3F000') return { ...facts, status: 'missing', note: 'the table is not there' }
-      const failure = failureOf(error)
-      if (failure !== undefined) throw failure
-      return { ...facts, status: 'different', note: `it cannot be read back: ${describeServerError(error)}` }
+/** Reads one piece back, and adds it to its comparison. */
+async function take(client: pg.Client, { of, statement }: Reading<Comparison>, reporting: Reporting): Promise<void> {
+  if (of.problem !== undefined) return
+  try {
+    const piece = await readFingerprint(client, statement, reporting)
+    // Other connections add to the same sum while this one reads.
+    of.restored = addFingerprints(of.restored, piece)
+  } catch (error) {
+    reporting.signal.throwIfAborted()
+    const code = (error as { code?: string }).code
+    if (code === '42P01' || code === '3F000') {
+      of.problem = { status: 'missing', note: 'the table is not there' }
+      return
     }
+    const failure = failureOf(error)
+    if (failure !== undefined) throw failure
+    of.problem = { status: 'different', note: `it cannot be read back: ${describeServerError(error)}` }
   }
+}
+
+function judge({ label, dumped, reads, restored, problem }: Comparison): TableProof {
+  const facts = { table: label, rows: dumped.rows, bytes: dumped.bytes, members: reads.length }
+  if (problem !== undefined) return { ...facts, ...problem }
   if (sameFingerprint(restored, dumped)) return { ...facts, status: 'equal' }
   return { ...facts, status: 'different', note: difference(dumped, restored) }
 }
 
-async function readFingerprint(client: pg.Client, statement: string, { signal, meter }: Reading): Promise<Fingerprint> {
+async function readFingerprint(
+  client: pg.Client,
+  statement: string,
+  { signal, meter }: Reporting,
+): Promise<Fingerprint> {
   const lines = new LineFingerprinter()
-  await pipeline(
-    client.query(copyTo(statement)),
-    async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) {
-        meter.add(chunk.length)
-        lines.update(chunk)
-      }
-    },
-    { signal },
-  )
+  let told = 0
+  const updateMessages = (chunk: Buffer) => {
+    const taken = lines.updateMessages(chunk)
+    meter.add(lines.bytes - told)
+    told = lines.bytes
+    return taken
+  }
+  await copyOut(client, statement, { updateMessages }, signal)
   return lines.digest()
 }
 

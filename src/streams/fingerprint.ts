@@ -26,6 +26,7 @@ interface Kernel {
   input(): number
   state(): number
   update(length: number): void
+  updateMessages(length: number): number
 }
 
 export const EMPTY_FINGERPRINT: Fingerprint = Object.freeze({ rows: 0, bytes: 0, sum: '0'.repeat(32) })
@@ -39,6 +40,8 @@ const INPUT = kernel.input()
 const INPUT_BYTES = kernel.INPUT_BYTES.value
 const STATE = kernel.state()
 const STATE_BYTES = kernel.STATE_BYTES.value
+/** Which of the 64-bit words of the state counts the bytes that came in messages. */
+const COPIED = 12
 
 /**
  * Computes the fingerprint of COPY text that comes in chunks with any borders, in constant memory however long a line is.
@@ -49,15 +52,26 @@ export class LineFingerprinter {
   readonly #state = new Uint8Array(STATE_BYTES)
   #bytes = 0
 
+  /** Length of the COPY text so far. */
+  get bytes(): number {
+    return this.#bytes + Number(new BigUint64Array(this.#state.buffer)[COPIED] ?? 0n)
+  }
+
   update(chunk: Uint8Array): void {
     this.#bytes += chunk.length
-    kernelBytes.set(this.#state, STATE)
-    for (let start = 0; start < chunk.length; start += INPUT_BYTES) {
-      const piece = chunk.subarray(start, start + INPUT_BYTES)
-      kernelBytes.set(piece, INPUT)
-      kernel.update(piece.length)
-    }
-    this.#state.set(kernelBytes.subarray(STATE, STATE + STATE_BYTES))
+    feed(this.#state, chunk, (length) => {
+      kernel.update(length)
+      return length
+    })
+  }
+
+  /**
+   * Takes COPY text as the server sends it, in CopyData messages that begin and end anywhere in the chunks. Returns how many
+   * bytes of the chunk it took: all, or those before a message of another kind, which begins there. Documentation:
+   * Frontend/Backend Protocol, "Message Formats".
+   */
+  updateMessages(chunk: Uint8Array): number {
+    return feed(this.#state, chunk, kernel.updateMessages)
   }
 
   /** Rejects, as LifeboatError `cut-row`, text that ends in the middle of a line. May be called between updates. */
@@ -70,8 +84,23 @@ export class LineFingerprinter {
         'Treat this backup set as damaged: dump again, or restore from another one.',
       )
     }
-    return { rows: Number(rows), bytes: this.#bytes, sum: hex(sum1) + hex(sum2) }
+    return { rows: Number(rows), bytes: this.bytes, sum: hex(sum1) + hex(sum2) }
   }
+}
+
+/** Gives a chunk to the kernel, as far as `take` takes it. No method: the bundler does not find the asset of a module with private ones. */
+function feed(state: Uint8Array, chunk: Uint8Array, take: (length: number) => number): number {
+  let taken = 0
+  kernelBytes.set(state, STATE)
+  while (taken < chunk.length) {
+    const piece = chunk.subarray(taken, taken + INPUT_BYTES)
+    kernelBytes.set(piece, INPUT)
+    const length = take(piece.length)
+    taken += length
+    if (length < piece.length) break
+  }
+  state.set(kernelBytes.subarray(STATE, STATE + STATE_BYTES))
+  return taken
 }
 
 /** The fingerprint of all of them together, for instance of a table from those of its segments. */

@@ -16,22 +16,30 @@ const P4: u64 = 0x85EBCA77C2B2AE63
 const P5: u64 = 0x27D4EB2F165667C5
 
 export const INPUT_BYTES: i32 = 262144
-export const STATE_BYTES: i32 = 96
+export const STATE_BYTES: i32 = 120
 
 const INPUT: usize = memory.data(262144, 16)
-const STATE: usize = memory.data(96, 16)
+const STATE: usize = memory.data(120, 16)
 
 export function input(): usize { return INPUT }
 export function state(): usize { return STATE }
 
 // STATE, by byte offset: u64 rows, u64 sum of first hashes, u64 sum of second hashes, u64 bytes of the unfinished line so
-// far, four u64 lanes of its XXH64 state, and the up to 31 bytes of it that have not entered the lanes yet.
+// far, four u64 lanes of its XXH64 state, and the up to 31 bytes of it that have not entered the lanes yet. Then of CopyData
+// messages: u64 bytes of their payloads so far, u32 bytes left of the present one, and u32 how many bytes of an unfinished
+// header there are, and those.
 const ROWS: usize = 0
 const SUM1: usize = 8
 const SUM2: usize = 16
 const LENGTH: usize = 24
 const LANES: usize = 32
 const TAIL: usize = 64
+const COPIED: usize = 96
+const PAYLOAD: usize = 104
+const HEADER_LENGTH: usize = 108
+const HEADER: usize = 112
+
+const COPY_DATA: u8 = 0x64
 
 @inline function rotl(x: u64, r: u64): u64 { return (x << r) | (x >> (64 - r)) }
 @inline function round(lane: u64, word: u64): u64 { return rotl(lane + word * P2, 31) * P1 }
@@ -131,9 +139,44 @@ function findNewline(p: usize, end: usize): usize {
 
 // Takes the first `length` bytes of INPUT.
 export function update(length: i32): void {
+  take(INPUT, INPUT + (length as usize))
+}
+
+// Takes the payloads of the CopyData messages in the first `length` bytes of INPUT, which go on where the last call ended.
+// Returns where a message of another kind begins, or `length`.
+export function updateMessages(length: i32): i32 {
   const end = INPUT + (length as usize)
-  let start = INPUT
   let p = INPUT
+  while (p < end) {
+    const left = load<u32>(STATE, PAYLOAD) as usize
+    if (left > 0) {
+      const to = min(p + left, end)
+      take(p, to)
+      store<u64>(STATE, load<u64>(STATE, COPIED) + ((to - p) as u64), COPIED)
+      store<u32>(STATE, (left - (to - p)) as u32, PAYLOAD)
+      p = to
+      continue
+    }
+    const got = load<u32>(STATE, HEADER_LENGTH)
+    if (got == 0) {
+      if (load<u8>(p) != COPY_DATA) break
+      if (p + 5 <= end) {
+        store<u32>(STATE, bswap<u32>(load<u32>(p, 1)) - 4, PAYLOAD)
+        p += 5
+        continue
+      }
+    }
+    store<u8>(STATE + HEADER + got, load<u8>(p))
+    p++
+    if (got == 4) store<u32>(STATE, bswap<u32>(load<u32>(STATE, HEADER + 1)) - 4, PAYLOAD)
+    store<u32>(STATE, got == 4 ? 0 : got + 1, HEADER_LENGTH)
+  }
+  return (p - INPUT) as i32
+}
+
+function take(from: usize, end: usize): void {
+  let start = from
+  let p = from
   if (load<u64>(STATE, LENGTH) != 0) {
     p = findNewline(p, end)
     feed(start, p)

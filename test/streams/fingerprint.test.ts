@@ -120,6 +120,35 @@ test('any lines in chunks with any borders, several fingerprints taking turns, c
   )
 })
 
+/** A message of the protocol: its kind, its length, its payload. */
+function message(kind: string, payload: Buffer): Buffer {
+  const header = Buffer.alloc(5, kind)
+  header.writeUInt32BE(payload.length + 4, 1)
+  return Buffer.concat([header, payload])
+}
+
+test('the same lines in CopyData messages, however they and the chunks are cut, up to a message of another kind', async () => {
+  await fc.assert(
+    fc.asyncProperty(lines, chunkSizes, chunkSizes, async (mine, payloads, sizes) => {
+      const messages: Buffer[] = []
+      for await (const payload of chunksOf(textOf(mine), ...payloads)) messages.push(message('d', payload))
+      messages.splice(messages.length / 2, 0, message('d', Buffer.alloc(0)))
+      const copied = Buffer.concat(messages)
+      const fingerprinter = new LineFingerprinter()
+      let taken = 0
+      for await (const chunk of chunksOf(Buffer.concat([copied, message('c', Buffer.alloc(0))]), ...sizes)) {
+        const length = fingerprinter.updateMessages(chunk)
+        taken += length
+        if (length < chunk.length) break
+      }
+      expect(taken).toBe(copied.length)
+      expect(fingerprinter.digest()).toEqual(expected(mine))
+      expect(fingerprinter.bytes).toBe(textOf(mine).length)
+    }),
+    { numRuns: 150 },
+  )
+})
+
 test('lines of every length around the block sizes, byte by byte and at once', () => {
   const all = Array.from({ length: 200 }, (_, length) =>
     Buffer.from(noise(length, length + 1).map((byte) => byte | 0x80)),
@@ -138,6 +167,9 @@ test('lines beyond 1 MiB, whatever the chunks', async () => {
     const fingerprinter = new LineFingerprinter()
     for await (const chunk of chunksOf(textOf(long), size)) fingerprinter.update(chunk)
     expect(fingerprinter.digest()).toEqual(reference)
+    const copying = new LineFingerprinter()
+    for await (const chunk of chunksOf(message('d', textOf(long)), size)) copying.updateMessages(chunk)
+    expect(copying.digest()).toEqual(reference)
   }
 })
 
