@@ -7,7 +7,6 @@ import { findGaps } from '../postgres/archive-gaps.ts'
 import type { Inventory } from '../postgres/inventory.ts'
 import { parseToc, type Toc, type TocEntry, tableDataEntries } from '../postgres/toc.ts'
 import type { AgeIdentity } from '../streams/age.ts'
-import { postDataPasses } from './post-data-passes.ts'
 
 /** A directory-format archive of which only `toc.dat` is on disk: pg_restore needs no more for schema and constraints. */
 export interface LocalArchive {
@@ -20,15 +19,6 @@ export interface ArchiveLists {
   preData: string
   /** Section data without what this project restores itself. */
   rest: string
-  /** Section post-data, in this order. */
-  postData: PostDataPass[]
-}
-
-/** Entries of section post-data that pg_restore makes in a run of its own. */
-export interface PostDataPass {
-  list: string
-  /** Whether several of them may be made at the same time. */
-  parallel: boolean
 }
 
 /** What section data may hold. Rows and large objects are restored by this project; statistics not at all. */
@@ -55,40 +45,19 @@ export async function fetchArchive(
   return { directory, toc }
 }
 
-/**
- * Writes down below `parent` which of the entries pg_restore is to restore, in each of its runs. `unfilled`: materialized
- * views that are not to be refreshed, by OID.
- */
-export async function writeLists(
-  entries: readonly TocEntry[],
-  parent: string,
-  unfilled: ReadonlyMap<number, string>,
-): Promise<ArchiveLists> {
+/** Writes down below `parent` which of the entries pg_restore is to restore before the rows, in each of its runs. */
+export async function writeLists(entries: readonly TocEntry[], parent: string): Promise<ArchiveLists> {
   const lists = { preData: join(parent, 'pre-data.list'), rest: join(parent, 'rest.list') }
   await writeList(lists.preData, entries)
   await writeList(
     lists.rest,
     entries.filter(({ desc }) => !OWN_DATA.has(desc)),
   )
-  return { ...lists, postData: await writePostDataLists(entries, parent, unfilled) }
+  return lists
 }
 
-async function writePostDataLists(
-  entries: readonly TocEntry[],
-  parent: string,
-  unfilled: ReadonlyMap<number, string>,
-): Promise<PostDataPass[]> {
-  const isUnfilled = ({ desc, oid }: TocEntry) => desc === 'MATERIALIZED VIEW DATA' && unfilled.has(oid)
-  const passes = postDataPasses(entries.filter((entry) => !isUnfilled(entry)))
-  const written = passes.map(async ({ name, entries, parallel }) => {
-    const list = join(parent, `${name}.list`)
-    await writeList(list, entries)
-    return { list, parallel }
-  })
-  return Promise.all(written)
-}
-
-function writeList(path: string, entries: readonly TocEntry[]): Promise<void> {
+/** A file for `pg_restore --use-list`. */
+export function writeList(path: string, entries: readonly TocEntry[]): Promise<void> {
   return writeFile(path, entries.map(({ dumpId }) => `${dumpId};\n`).join(''))
 }
 

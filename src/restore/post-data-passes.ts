@@ -10,7 +10,7 @@ export interface Pass {
 }
 
 /**
- * Divides section post-data into runs of pg_restore, in this order:
+ * Divides what is of section post-data into runs of pg_restore, in this order:
  *
  * 1. All that is in no other one.
  * 2. Where indexes are attached in levels, the attaching, one after another.
@@ -49,4 +49,32 @@ function waitingFor(attaching: readonly TocEntry[], entries: readonly TocEntry[]
     waiting.add(entry)
   }
   return waiting
+}
+
+/**
+ * Indexes and constraints that can be made while the rows of some tables are still being loaded, each in a transaction that
+ * has locked its table: those of other tables, so that nothing waits for a lock for long; and of tables that are alone, for
+ * to insert into a partition asks for a lock on its parent, which might be waiting for the one on that partition. What
+ * their functions read of a locked table, they see when it is loaded. `loading`: the dump ids of the TABLE DATA entries.
+ */
+export function besideRows(entries: readonly TocEntry[], loading: ReadonlySet<number>): TocEntry[] {
+  const tables = new Set(entries.flatMap(({ desc, dumpId }) => (desc === 'TABLE' ? [dumpId] : [])))
+  const later = new Set(entries.flatMap(({ section, dumpId }) => (section === 'post-data' ? [dumpId] : [])))
+  const excluded = new Set(entries.flatMap(({ dumpId, dependencies }) => (loading.has(dumpId) ? dependencies : [])))
+  for (const { desc, dumpId, dependencies } of entries) {
+    const others = dependencies.filter((id) => tables.has(id))
+    if (desc === 'TABLE' && others.length > 0) for (const id of [dumpId, ...others]) excluded.add(id)
+    if (desc === 'TABLE ATTACH') for (const id of others) excluded.add(id)
+  }
+  const chosen: TocEntry[] = []
+  // An archive is in an order in which everything comes after what it depends on.
+  for (const entry of entries) {
+    const { desc, dumpId, section, dependencies } = entry
+    if (section !== 'post-data' || (desc !== 'INDEX' && desc !== 'CONSTRAINT')) continue
+    const isOfTable = dependencies.some((id) => tables.has(id))
+    if (!isOfTable || dependencies.some((id) => excluded.has(id) || later.has(id))) continue
+    chosen.push(entry)
+    later.delete(dumpId)
+  }
+  return chosen
 }

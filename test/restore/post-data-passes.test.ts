@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { attachesInLevels } from '../../src/postgres/index-attachments.ts'
 import { parseToc, type TocEntry } from '../../src/postgres/toc.ts'
-import { postDataPasses } from '../../src/restore/post-data-passes.ts'
+import { besideRows, postDataPasses } from '../../src/restore/post-data-passes.ts'
 import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
 
 const run = promisify(execFile)
@@ -29,6 +29,32 @@ const FLAT = `
   create table top (id integer primary key) partition by range (id);
   create table leaf partition of top for values from (0) to (10);
   create table refers (id integer references top)`
+
+/**
+ * Of what may wait for rows or locks, one of each: a partition, an heir, an index that needs a function which needs a key,
+ * a materialized view, a foreign key, what hangs on an index.
+ */
+const BESIDE = `
+  create table loading (id integer primary key, n integer);
+  create index on loading (n);
+  create function twice(integer) returns integer language sql immutable as 'select $1 * 2';
+  create table done (id integer primary key, n integer);
+  create index done_n on done (n);
+  create index done_expression on done (twice(n)) where id > 0;
+  comment on index done_n is 'of an index';
+  cluster done using done_n;
+  create statistics done_statistics on id, n from done;
+  create table other (n integer, constraint other_n_key unique (n), done integer references done);
+  create table parent (id integer primary key);
+  create table heir (n integer unique) inherits (parent);
+  create table top (id integer primary key, n integer) partition by range (id);
+  create table leaf partition of top for values from (0) to (10);
+  create index on top (n);
+  create materialized view seen as select n from loading;
+  create index on seen (n);
+  create function waits(integer) returns bigint language sql immutable
+    begin atomic select count(*) + $1 from (select id, n from loading group by id) grouped; end;
+  create index done_waits on done (waits(n))`
 
 describe.each(availableMajors())('post-data of PostgreSQL %i', (major) => {
   let server: TestServer
@@ -75,6 +101,22 @@ describe.each(availableMajors())('post-data of PostgreSQL %i', (major) => {
     expect(postDataPasses(entries).map(({ name, entries }) => [name, entries.length])).toEqual([
       ['post-data', entries.length],
     ])
+  })
+
+  test('beside rows that still come, indexes are made of other tables, of those that are alone', async () => {
+    const entries = await entriesOf('beside', BESIDE)
+    const tagged = (tag: string, desc = 'TABLE DATA') =>
+      entries.filter((entry) => entry.desc === desc && entry.tag === tag).map(({ dumpId }) => dumpId)
+    const chosen = (...loading: string[]) =>
+      besideRows(entries, new Set(loading.flatMap((tag) => tagged(tag)))).map(({ tag }) => tag.replace(/^\S+ /, ''))
+    expect(tagged('loading')).toHaveLength(1)
+    expect(chosen('loading').sort()).toEqual(['done_expression', 'done_n', 'done_pkey', 'other_n_key'])
+    expect(chosen('loading', 'done').sort()).toEqual(['other_n_key'])
+    expect(chosen('loading', 'done', 'other')).toEqual([])
+    // Nothing of them is made twice, and nothing is forgotten.
+    const beside = new Set(besideRows(entries, new Set(tagged('loading'))))
+    const left = postDataPasses(entries.filter((entry) => !beside.has(entry))).flatMap((pass) => pass.entries)
+    expect(left.length + beside.size).toBe(entries.length)
   })
 
   test('a statement that cannot be read is taken for the worst', async () => {

@@ -15,7 +15,7 @@ import { assertSameTables, fetchArchive } from '../../src/restore/archive.ts'
 import { readLargeObjects, serverLargeObjects } from '../../src/restore/large-objects.ts'
 import { type RestoreError, runPgRestore } from '../../src/restore/pg-restore.ts'
 import { RootRows } from '../../src/restore/root-rows.ts'
-import { loadRows } from '../../src/restore/rows.ts'
+import { type LoadOptions, loadRows } from '../../src/restore/rows.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { withStorage } from '../backup-set/support.ts'
 import { countingMeter } from '../base/counting-meter.ts'
@@ -51,6 +51,7 @@ async function load(
   head: Head,
   created: boolean,
   meter: Meter = silentMeter,
+  tail: Pick<LoadOptions, 'onTail' | 'tailBytes'> = {},
 ): Promise<RestoreError[]> {
   const set = await openSet(storage, head, [])
   const contents = await readContents(set, [], signal)
@@ -63,7 +64,7 @@ async function load(
   const entries = created ? [...made, ...toc.entries] : toc.entries
   const rootRows = new RootRows(tableDataEntries(toc))
   const load = { set, contents, identities: [], target, jobs: 2, largeObjects: serverLargeObjects, rootRows, signal }
-  return loadRows({ ...load, meter, toc: { ...toc, entries } })
+  return loadRows({ ...load, ...tail, meter, toc: { ...toc, entries } })
 }
 
 const counts = () => server.psql('target', 'select (select count(*) from small), (select count(*) from large)')
@@ -87,6 +88,32 @@ test('rows and large objects come back', async () => {
     expect(await readLargeObjects(client, signal, readBack)).toEqual(largeObjects)
     expect(readBack.seen.added).toBe(largeObjects.fingerprint.bytes)
     await client.end()
+  })
+})
+
+test('once one connection is idle, and all else is there, it is told which tables are locked for their last rows', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1), segmentBytes: 64 << 20 })
+    const { toc } = await fetchArchive(await openSet(storage, head, []), [], join(temp, 'tail'), signal)
+    const large = tableDataEntries(toc).find(({ name }) => name === 'large')?.dumpId
+    for (const [created, tailBytes, told] of [
+      [true, 1, [[[large], 1]]],
+      [true, undefined, []],
+      // Rows of a table that an extension has made are added to those that are there: it is not locked.
+      [false, 1, []],
+    ] as const) {
+      await server.psql('target', TABLES)
+      const tails: unknown[] = []
+      let seen: Promise<string> | undefined
+      const onTail = (loading: ReadonlySet<number>, idle: number) => {
+        tails.push([[...loading], idle])
+        seen = counts()
+      }
+      expect(await load(storage, head, created, silentMeter, { onTail, ...(tailBytes && { tailBytes }) })).toEqual([])
+      expect(tails).toEqual(told)
+      // Whoever asks for the locked table meanwhile waits, and then sees all of it.
+      if (told.length > 0) expect(await seen).toBe('3|90000')
+    }
   })
 })
 
