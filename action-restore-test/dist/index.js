@@ -50811,10 +50811,13 @@ async function examine(options) {
     const timed = timer(options.clock);
     const dumped = [...contents.tables, contents.largeObjects].map(({ fingerprint }) => fingerprint);
     meter.expect((0,fingerprint/* addFingerprints */.h_)(...dumped).bytes, 'exactly');
-    const [tables, largeObjects, restored] = await (0,concurrently/* allEnded */.C)([
+    // No more connections at a time than pg_restore has: one besides its jobs.
+    const [tables, { largeObjects, restored }] = await (0,concurrently/* allEnded */.C)([
         timed(() => (0,proof/* proveTables */.E)({ contents, inventory, toc, rootRows, target, jobs, signal, meter })),
-        timed(() => (0,database/* withClient */.S)(target, 'proof', (client) => (0,large_objects/* readLargeObjects */.UB)(client, signal, meter))),
-        timed(() => (0,database/* withClient */.S)(target, 'proof', postgres_inventory/* readInventory */.zw)),
+        (0,database/* withClient */.S)(target, 'proof', async (client) => ({
+            largeObjects: await timed(() => (0,large_objects/* readLargeObjects */.UB)(client, signal, meter)),
+            restored: await timed(() => (0,postgres_inventory/* readInventory */.zw)(client)),
+        })),
     ]);
     const checks = [
         result('restore-errors', 'The server took everything', 0, errorFindings(errors, scope !== undefined), errorSummary(errors)),

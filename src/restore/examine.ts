@@ -71,10 +71,13 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
   const timed = timer(options.clock)
   const dumped = [...contents.tables, contents.largeObjects].map(({ fingerprint }) => fingerprint)
   meter.expect(addFingerprints(...dumped).bytes, 'exactly')
-  const [tables, largeObjects, restored] = await allEnded([
+  // No more connections at a time than pg_restore has: one besides its jobs.
+  const [tables, { largeObjects, restored }] = await allEnded([
     timed(() => proveTables({ contents, inventory, toc, rootRows, target, jobs, signal, meter })),
-    timed(() => withClient(target, 'proof', (client) => readLargeObjects(client, signal, meter))),
-    timed(() => withClient(target, 'proof', readInventory)),
+    withClient(target, 'proof', async (client) => ({
+      largeObjects: await timed(() => readLargeObjects(client, signal, meter)),
+      restored: await timed(() => readInventory(client)),
+    })),
   ])
   const checks = [
     result(
