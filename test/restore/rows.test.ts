@@ -191,6 +191,24 @@ test('damage to a part ends the restore, and leaves no row of it', async () => {
   })
 })
 
+test('rows of a damaged part that the server refuses, before its end is reached, are damage and no refusal', async () => {
+  await withStorage(async (storage) => {
+    const head = await buildSet(storage, { takenAt: hoursAgo(1), segmentBytes: 64 << 20 })
+    const refusing = `${TABLES} delete from small; alter table large alter id type boolean using null`
+    await server.psql('target', refusing)
+    const refused = [expect.objectContaining({ stage: 'rows', subject: 'TABLE DATA public.large' })]
+    expect(await load(storage, head, true)).toEqual(refused)
+    const keys: string[] = []
+    for await (const { key } of storage.list(layout.set('shop', head.id))) keys.push(key)
+    const key = keys.find((name) => /11\.dat/.test(name)) ?? ''
+    const bytes = await storage.read(key)
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+    await storage.put(key, bytes)
+    await server.psql('target', refusing)
+    expect(await codeOf(load(storage, head, true))).toMatch(/^damaged-/)
+  })
+})
+
 test('rows that are whole, but not those that were dumped, are not taken over', async () => {
   await withStorage(async (storage) => {
     const head = await buildSet(storage, {
