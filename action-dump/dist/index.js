@@ -38923,7 +38923,7 @@ async function probeServer(probe) {
         return { version, versionText, encoding: rows[0]?.encoding ?? 'UTF8', acceptsOptions: second.acceptsOptions };
     }
     finally {
-        (0,attempt/* destroyClient */.N)(second.client);
+        (0,attempt/* destroyClient */.e5)(second.client);
     }
 }
 /** Connects as a tool would, with the pins as options; where these are refused (PgBouncer), without. */
@@ -38936,12 +38936,12 @@ async function connectSecond(probe, version) {
     });
     try {
         const options = (0,postgres_pins/* pinOptions */.ep)(version, settings.options);
-        return { client: await (0,attempt/* connectOnce */.e)(settings, target, session({ options }), root, signal), acceptsOptions: true };
+        return { client: await (0,attempt/* connectOnce */.es)(settings, target, session({ options }), root, signal), acceptsOptions: true };
     }
     catch (error) {
         if (serverCode(error) === undefined || !/startup parameter|options/i.test(String(error)))
             throw error;
-        return { client: await (0,attempt/* connectOnce */.e)(settings, target, session({}), root, signal), acceptsOptions: false };
+        return { client: await (0,attempt/* connectOnce */.es)(settings, target, session({}), root, signal), acceptsOptions: false };
     }
 }
 /** The pins that a tool's session would not have here, as `[name, value]`. */
@@ -39046,7 +39046,7 @@ async function tryHost(search, host, attributes) {
             const mismatch = await wrongKind(result.client, attributes, attempted);
             if (mismatch === undefined)
                 return result;
-            (0,attempt/* destroyClient */.N)(result.client);
+            (0,attempt/* destroyClient */.e5)(result.client);
             failures.push({ error: mismatch, attempted });
         }
         else {
@@ -39069,7 +39069,7 @@ async function tryAddress(search, host, address) {
         const target = { host, address, encryption };
         const encrypted = encryption === 'tls';
         try {
-            return { client: await (0,attempt/* connectOnce */.e)(search.settings, target, search.session, search.root, search.signal), target };
+            return { client: await (0,attempt/* connectOnce */.es)(search.settings, target, search.session, search.root, search.signal), target };
         }
         catch (error) {
             search.signal?.throwIfAborted();
@@ -39230,7 +39230,7 @@ class PostgresDatabase {
             ...(settings.options === undefined ? {} : { startup: { options: settings.options } }),
         };
         try {
-            const client = await (0,attempt/* connectOnce */.e)(settings, target, session, root, options.signal);
+            const client = await (0,attempt/* connectOnce */.es)(settings, target, session, root, options.signal);
             this.#keep(client, purpose);
             if (pinned)
                 await client.query((0,postgres_pins/* pinStatement */.JO)(this.serverVersion));
@@ -39287,7 +39287,7 @@ class PostgresDatabase {
         client.on('error', () => this.#opened.options.log.debug(`The connection for ${purpose} broke.`));
         const { signal } = this.#opened.options;
         // A query has no signal of its own, and may wait long for a lock or a full scan.
-        const abort = () => (0,attempt/* destroyClient */.N)(client);
+        const abort = () => (0,attempt/* destroyClient */.e5)(client);
         signal?.addEventListener('abort', abort, { once: true });
         client.once('end', () => {
             signal?.removeEventListener('abort', abort);
@@ -39324,7 +39324,7 @@ class PostgresDatabase {
 }
 /** Says goodbye, but does not wait long for an answer. */
 async function endClient(client) {
-    const timer = setTimeout(() => (0,attempt/* destroyClient */.N)(client), END_TIMEOUT_MS);
+    const timer = setTimeout(() => (0,attempt/* destroyClient */.e5)(client), END_TIMEOUT_MS);
     await client.end().catch(() => { });
     clearTimeout(timer);
 }
@@ -48823,7 +48823,7 @@ function snapshotLost(cause) {
 /** Says goodbye, but does not wait long for an answer. */
 async function endClient(client, clock) {
     const over = new AbortController();
-    const late = clock.sleep(END_MS, over.signal).then(() => (0,attempt/* destroyClient */.N)(client), () => undefined);
+    const late = clock.sleep(END_MS, over.signal).then(() => (0,attempt/* destroyClient */.e5)(client), () => undefined);
     await Promise.race([client.end().catch(() => undefined), late]);
     over.abort();
 }
@@ -49751,15 +49751,19 @@ function reportFailure(runner, name, error) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   N: () => (/* binding */ destroyClient),
-/* harmony export */   e: () => (/* binding */ connectOnce)
+/* harmony export */   e5: () => (/* binding */ destroyClient),
+/* harmony export */   es: () => (/* binding */ connectOnce)
 /* harmony export */ });
+/* unused harmony export wireOf */
 /* harmony import */ var pg__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3849);
 /* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
 /* harmony import */ var _tls_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7838);
 
 
 
+function wireOf(client) {
+    return client.connection.stream;
+}
 /**
  * Connects once, by exactly this target. Everything that `pg` would otherwise take from the process's environment is
  * given here. Rejects with what pg, TLS or the network said, or with a LifeboatError.
@@ -49813,9 +49817,9 @@ async function connectOnce(settings, target, session, root, signal) {
 }
 /** Ends a client without waiting for the server. */
 function destroyClient(client) {
-    const { connection } = client;
-    connection.stream.on('error', () => { });
-    connection.stream.destroy();
+    const wire = wireOf(client);
+    wire.on('error', () => { });
+    wire.destroy();
 }
 function passwordFor(settings, { host }, channelBound) {
     requireChannelBinding(settings, channelBound);

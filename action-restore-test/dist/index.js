@@ -46809,8 +46809,9 @@ function decoderOf(encoding) {
 /***/ ((__unused_webpack_module, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   N: () => (/* binding */ destroyClient),
-/* harmony export */   e: () => (/* binding */ connectOnce)
+/* harmony export */   b3: () => (/* binding */ wireOf),
+/* harmony export */   e5: () => (/* binding */ destroyClient),
+/* harmony export */   es: () => (/* binding */ connectOnce)
 /* harmony export */ });
 /* harmony import */ var pg__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3849);
 /* harmony import */ var _base_errors_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4758);
@@ -46818,6 +46819,9 @@ function decoderOf(encoding) {
 
 
 
+function wireOf(client) {
+    return client.connection.stream;
+}
 /**
  * Connects once, by exactly this target. Everything that `pg` would otherwise take from the process's environment is
  * given here. Rejects with what pg, TLS or the network said, or with a LifeboatError.
@@ -46871,9 +46875,9 @@ async function connectOnce(settings, target, session, root, signal) {
 }
 /** Ends a client without waiting for the server. */
 function destroyClient(client) {
-    const { connection } = client;
-    connection.stream.on('error', () => { });
-    connection.stream.destroy();
+    const wire = wireOf(client);
+    wire.on('error', () => { });
+    wire.destroy();
 }
 function passwordFor(settings, { host }, channelBound) {
     requireChannelBinding(settings, channelBound);
@@ -47731,7 +47735,7 @@ async function probeServer(probe) {
         return { version, versionText, encoding: rows[0]?.encoding ?? 'UTF8', acceptsOptions: second.acceptsOptions };
     }
     finally {
-        (0,attempt/* destroyClient */.N)(second.client);
+        (0,attempt/* destroyClient */.e5)(second.client);
     }
 }
 /** Connects as a tool would, with the pins as options; where these are refused (PgBouncer), without. */
@@ -47744,12 +47748,12 @@ async function connectSecond(probe, version) {
     });
     try {
         const options = (0,postgres_pins/* pinOptions */.ep)(version, settings.options);
-        return { client: await (0,attempt/* connectOnce */.e)(settings, target, session({ options }), root, signal), acceptsOptions: true };
+        return { client: await (0,attempt/* connectOnce */.es)(settings, target, session({ options }), root, signal), acceptsOptions: true };
     }
     catch (error) {
         if (serverCode(error) === undefined || !/startup parameter|options/i.test(String(error)))
             throw error;
-        return { client: await (0,attempt/* connectOnce */.e)(settings, target, session({}), root, signal), acceptsOptions: false };
+        return { client: await (0,attempt/* connectOnce */.es)(settings, target, session({}), root, signal), acceptsOptions: false };
     }
 }
 /** The pins that a tool's session would not have here, as `[name, value]`. */
@@ -47856,7 +47860,7 @@ async function tryHost(search, host, attributes) {
             const mismatch = await wrongKind(result.client, attributes, attempted);
             if (mismatch === undefined)
                 return result;
-            (0,attempt/* destroyClient */.N)(result.client);
+            (0,attempt/* destroyClient */.e5)(result.client);
             failures.push({ error: mismatch, attempted });
         }
         else {
@@ -47879,7 +47883,7 @@ async function tryAddress(search, host, address) {
         const target = { host, address, encryption };
         const encrypted = encryption === 'tls';
         try {
-            return { client: await (0,attempt/* connectOnce */.e)(search.settings, target, search.session, search.root, search.signal), target };
+            return { client: await (0,attempt/* connectOnce */.es)(search.settings, target, search.session, search.root, search.signal), target };
         }
         catch (error) {
             search.signal?.throwIfAborted();
@@ -48040,7 +48044,7 @@ class PostgresDatabase {
             ...(settings.options === undefined ? {} : { startup: { options: settings.options } }),
         };
         try {
-            const client = await (0,attempt/* connectOnce */.e)(settings, target, session, root, options.signal);
+            const client = await (0,attempt/* connectOnce */.es)(settings, target, session, root, options.signal);
             this.#keep(client, purpose);
             if (pinned)
                 await client.query((0,postgres_pins/* pinStatement */.JO)(this.serverVersion));
@@ -48097,7 +48101,7 @@ class PostgresDatabase {
         client.on('error', () => this.#opened.options.log.debug(`The connection for ${purpose} broke.`));
         const { signal } = this.#opened.options;
         // A query has no signal of its own, and may wait long for a lock or a full scan.
-        const abort = () => (0,attempt/* destroyClient */.N)(client);
+        const abort = () => (0,attempt/* destroyClient */.e5)(client);
         signal?.addEventListener('abort', abort, { once: true });
         client.once('end', () => {
             signal?.removeEventListener('abort', abort);
@@ -48134,7 +48138,7 @@ class PostgresDatabase {
 }
 /** Says goodbye, but does not wait long for an answer. */
 async function endClient(client) {
-    const timer = setTimeout(() => (0,attempt/* destroyClient */.N)(client), END_TIMEOUT_MS);
+    const timer = setTimeout(() => (0,attempt/* destroyClient */.e5)(client), END_TIMEOUT_MS);
     await client.end().catch(() => { });
     clearTimeout(timer);
 }
@@ -51106,7 +51110,7 @@ const GATHER_MS = 1;
  */
 async function copyOut(client, statement, sink, signal) {
     signal.throwIfAborted();
-    const wire = client.connection.stream;
+    const wire = (0,attempt/* wireOf */.b3)(client);
     const [toPg, ...others] = wire.listeners('data');
     if (toPg === undefined || others.length > 0)
         throw new Error('pg reads its connection in another way than it did');
@@ -51121,7 +51125,7 @@ async function copyOut(client, statement, sink, signal) {
         wire.pause();
         timer = setTimeout(() => wire.resume(), GATHER_MS);
     };
-    const abort = () => (0,attempt/* destroyClient */.N)(client);
+    const abort = () => (0,attempt/* destroyClient */.e5)(client);
     signal.addEventListener('abort', abort, { once: true });
     wire.off('data', toPg).on('data', onData);
     try {

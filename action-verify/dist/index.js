@@ -38812,6 +38812,9 @@ function clientKeyError(message, remedy) {
 
 
 
+function wireOf(client) {
+    return client.connection.stream;
+}
 /**
  * Connects once, by exactly this target. Everything that `pg` would otherwise take from the process's environment is
  * given here. Rejects with what pg, TLS or the network said, or with a LifeboatError.
@@ -38865,9 +38868,9 @@ async function connectOnce(settings, target, session, root, signal) {
 }
 /** Ends a client without waiting for the server. */
 function destroyClient(client) {
-    const { connection } = client;
-    connection.stream.on('error', () => { });
-    connection.stream.destroy();
+    const wire = wireOf(client);
+    wire.on('error', () => { });
+    wire.destroy();
 }
 function passwordFor(settings, { host }, channelBound) {
     requireChannelBinding(settings, channelBound);

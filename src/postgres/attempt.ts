@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { LifeboatError } from '../base/errors.ts'
 import type { ConnectionSettings, HostSettings } from './connection.ts'
@@ -18,10 +19,17 @@ export interface Session {
   startup?: Record<string, string>
 }
 
+/** The socket below a client, with TLS or without. */
+export type Wire = Pick<Socket, 'on' | 'off' | 'listeners' | 'pause' | 'resume' | 'destroy'>
+
 /** What pg does not type: the startup packet, and the wire below the client. */
 interface Internals {
   getStartupConf(): Record<string, string>
-  connection: NodeJS.EventEmitter & { stream: NodeJS.EventEmitter & { destroy(error?: Error): void } }
+  connection: NodeJS.EventEmitter & { stream: Wire }
+}
+
+export function wireOf(client: pg.Client): Wire {
+  return (client as unknown as Internals).connection.stream
 }
 
 /**
@@ -82,9 +90,9 @@ export async function connectOnce(
 
 /** Ends a client without waiting for the server. */
 export function destroyClient(client: pg.Client): void {
-  const { connection } = client as unknown as Internals
-  connection.stream.on('error', () => {})
-  connection.stream.destroy()
+  const wire = wireOf(client)
+  wire.on('error', () => {})
+  wire.destroy()
 }
 
 function passwordFor(settings: ConnectionSettings, { host }: Target, channelBound: boolean): string {

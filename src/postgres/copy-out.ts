@@ -1,16 +1,9 @@
-import type { EventEmitter } from 'node:events'
 import type pg from 'pg'
-import { destroyClient } from './attempt.ts'
+import { destroyClient, wireOf } from './attempt.ts'
 
 /** What takes the rows: the front of a chunk as long as it is CopyData messages; returns how many bytes that is. */
 export interface CopyDataSink {
   updateMessages(chunk: Buffer): number
-}
-
-/** The wire below the client, which pg does not type. */
-interface Wire extends EventEmitter {
-  pause(): void
-  resume(): void
 }
 
 const HEADER_BYTES = 5
@@ -30,7 +23,7 @@ export async function copyOut(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted()
-  const wire = (client as unknown as { connection: { stream: Wire } }).connection.stream
+  const wire = wireOf(client)
   const [toPg, ...others] = wire.listeners('data') as ((chunk: Buffer) => void)[]
   if (toPg === undefined || others.length > 0) throw new Error('pg reads its connection in another way than it did')
   const isEncrypted = 'encrypted' in wire

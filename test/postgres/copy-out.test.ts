@@ -8,13 +8,8 @@ import { parseConnection } from '../../src/postgres/connection.ts'
 import { copyOut, MessageFilter } from '../../src/postgres/copy-out.ts'
 import { type Database, openDatabase, withClient } from '../../src/postgres/database.ts'
 import { LineFingerprinter } from '../../src/streams/fingerprint.ts'
+import { message } from '../streams/support.ts'
 import { availableMajors, startServer, type TestServer } from '../support/postgres.ts'
-
-function message(kind: number, payload: Buffer): Buffer {
-  const header = Buffer.alloc(5, kind)
-  header.writeUInt32BE(payload.length + 4, 1)
-  return Buffer.concat([header, payload])
-}
 
 /** Takes CopyData as the kernel does, but keeps it. */
 class KeepingSink {

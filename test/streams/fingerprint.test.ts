@@ -9,7 +9,7 @@ import {
   largeObjectFingerprint,
   sameFingerprint,
 } from '../../src/streams/fingerprint.ts'
-import { chunkSizes, chunksOf, noise } from './support.ts'
+import { chunkSizes, chunksOf, message, noise } from './support.ts'
 
 // An independent reading of the XXH64 specification (xxhash_spec.md, "XXH64 Algorithm Description"), slow and in BigInt.
 const P1 = 0x9e3779b185ebca87n
@@ -119,13 +119,6 @@ test('any lines in chunks with any borders, several fingerprints taking turns, c
     { numRuns: 150 },
   )
 })
-
-/** A message of the protocol: its kind, its length, its payload. */
-function message(kind: string, payload: Buffer): Buffer {
-  const header = Buffer.alloc(5, kind)
-  header.writeUInt32BE(payload.length + 4, 1)
-  return Buffer.concat([header, payload])
-}
 
 test('the same lines in CopyData messages, however they and the chunks are cut, up to a message of another kind', async () => {
   await fc.assert(

@@ -13,6 +13,13 @@ export async function* chunksOf(bytes: Buffer, ...sizes: number[]): AsyncGenerat
   }
 }
 
+/** A message of PostgreSQL's protocol: its kind (`d`: CopyData), its length, its payload. */
+export function message(kind: number | string, payload: Buffer): Buffer {
+  const header = Buffer.alloc(5, kind)
+  header.writeUInt32BE(payload.length + 4, 1)
+  return Buffer.concat([header, payload])
+}
+
 /** The same chunks, each in the place of the one before, as who reads a file into one buffer lends them. */
 export async function* lent(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
   let place: Buffer = Buffer.alloc(0)
